@@ -59,7 +59,8 @@ def watch(
     on: Iterable[str] | None = None,
     events: Iterable[str] = EVENTS,
 ) -> None:
-    """Journal this model's changes although it publishes nothing: keep old `columns`, count changes of `on` (None: any)."""
+    """Journal this model's changes although it publishes nothing; `columns` keep their old values, `on` says whose change
+    counts (None: any)."""
     _watched[(model, tuple(columns), None if on is None else tuple(on))] = tuple(events)
 
 
