@@ -1,0 +1,1 @@
+"""Models that exist only so that tests have something to publish."""
