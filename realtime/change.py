@@ -1,0 +1,99 @@
+"""What travels on the bus: changes of objects, events, and word that somebody's rights must be judged anew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .protocol import dumps
+
+CREATED = "created"
+UPDATED = "updated"
+DELETED = "deleted"
+
+# Streams that belong to no model. No model's stream begins with "!".
+DATA_STREAM = "!data"
+CONTROL_STREAM = "!control"
+
+State = dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object, as it was at `revision`.
+
+    `now` and `before` are the values of the fields that filters use, by public field name, in wire form
+    (`filters.typed` makes them comparable); None means "did not exist". `before` holds every state since the
+    revision published last, so it decides who must be told that the object left; it never reaches a client.
+    """
+
+    stream: str
+    key: str
+    revision: int
+    action: str
+    data: dict[str, Any] | None
+    now: State
+    before: tuple[State, ...]
+    id: Any = None
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`publish_data`: something that happened. Events are never merged."""
+
+    channel: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Rights or identity of these users (None: of all) must be judged anew, before anything published later."""
+
+    users: tuple[Any, ...] | None
+    reason: str
+
+
+def encode(item: Change | Event | Control) -> str:
+    """ValueError if a value has no form on the wire."""
+    match item:
+        case Change():
+            return dumps(
+                {
+                    "change": [item.stream, item.key, item.revision, item.action, item.id, item.type],
+                    "data": item.data,
+                    "now": item.now,
+                    "before": item.before,
+                }
+            )
+        case Event():
+            return dumps({"event": item.channel, "data": item.data})
+        case Control():
+            return dumps({"control": item.reason, "users": item.users})
+
+
+def decode(body: str) -> Change | Event | Control:
+    """ValueError on anything that `encode` did not write: the reader then takes the whole stream anew."""
+    try:
+        value = json.loads(body)
+        if "change" in value:
+            stream, key, revision, action, id_, type_ = value["change"]
+            data, now, before = value["data"], value["now"], value["before"]
+            if not (
+                isinstance(stream, str)
+                and isinstance(key, str)
+                and isinstance(revision, int)
+                and isinstance(data, dict | None)
+                and isinstance(now, dict | None)
+                and isinstance(before, list)
+                and all(isinstance(state, dict | None) for state in before)
+            ):
+                raise ValueError("a change with values of other types")
+            return Change(stream, key, revision, str(action), data, now, tuple(before), id_, str(type_))
+        if "event" in value:
+            return Event(str(value["event"]), value["data"])
+        users = value["users"]
+        return Control(None if users is None else tuple(users), str(value["control"]))
+    except (TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"this is no message of ours: {error!r}") from error
