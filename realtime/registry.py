@@ -59,8 +59,8 @@ def watch(
     on: Iterable[str] | None = None,
     events: Iterable[str] = EVENTS,
 ) -> None:
-    """Journal this model's changes although it publishes nothing; `columns` keep their old values, `on` says whose change
-    counts (None: any)."""
+    """Journal this model's changes although it publishes nothing; `columns` keep their old values, `on` says
+    whose change counts (None: any)."""
     _watched[(model, tuple(columns), None if on is None else tuple(on))] = tuple(events)
 
 
@@ -100,10 +100,10 @@ def filter_columns(model: type[Model]) -> tuple[str, ...]:
     """
     fields: set[Field[Any, Any] | None] = set()
     for router in model_routers(model):
-        id_field = router.get_serializer_class().opts().id_field
+        id_field = router.get_serializer_class().opts.id_field
         fields |= {column_field(model, name, id_field) for name in (*router.filter_fields, *router.scope_fields)}
     serializer = serializers().get(model)
-    if serializer is not None and (shown_as := column_field(model, serializer.opts().id_field)) is not model._meta.pk:
+    if serializer is not None and (shown_as := column_field(model, serializer.opts.id_field)) is not model._meta.pk:
         fields.add(shown_as)
     return tuple(sorted(field.column for field in fields if field is not None))
 
@@ -135,12 +135,12 @@ def shows() -> dict[type[Model], list[Shown]]:
 
 def rights() -> dict[type[Model], list[Rights]]:
     """By model that rights depend on: the column that says whose."""
-    from realtime.shows import Rights
+    from realtime.shows import Rights, resolve
 
     by_source: dict[type[Model], list[Rights]] = {}
     for router in routes.values():
         for source, column in router.rights_from.items():
-            model = apps.get_model(source) if isinstance(source, str) else source
+            model = resolve(source)
             item = Rights(source=model, column=column)
             if item not in by_source.setdefault(model, []):
                 by_source[model].append(item)
