@@ -1,13 +1,17 @@
 """One place of defaults. `settings.PONG_SECONDS` is Django's `REALTIME_PONG_SECONDS` if the project sets it.
 
-Read at the time of use, so `override_settings` works. A test asserts that every name here is documented.
+Read at the time of use, so `override_settings` works. What the pure modules obey stands in `limits.Limits` and is
+overridden in the same way: `limits()` has `message_bytes` from `REALTIME_MESSAGE_BYTES`.
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, overload
+from dataclasses import fields
+from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
+
+from realtime.limits import Limits
 
 T = TypeVar("T")
 
@@ -37,26 +41,13 @@ class Default(Generic[T]):
 
 
 class Settings:
-    # -- one connection ----------------------------------------------------------------------------------------
-    # A call is a few hundred bytes; a message this long is a mistake or an attack.
-    MESSAGE_BYTES = Default(64 * 1024)
+    # -- one user ----------------------------------------------------------------------------------------------
     # Every open page, every board and every script of one user counts; a runaway reconnect loop ends here.
     CONNECTIONS_PER_USER = Default(100)
-    # A list page with every card subscribed alone still fits.
-    SUBSCRIPTIONS_PER_CONNECTION = Default(256)
-    # Faster than anybody clicks; the burst is a page that opens.
-    CALLS_PER_SECOND = Default(20.0)
-    CALLS_BURST = Default(40)
-    # Reading pauses for a client above its rate; one that keeps filling its pipe for so long is cut (4029).
-    TOO_FAST_SECONDS = Default(10.0)
-    # What one slow reader may cost in memory; then it is told to come back (4008).
-    OUTBOX_BYTES = Default(1024 * 1024)
 
     # -- time --------------------------------------------------------------------------------------------------
     # Headers of a handshake; half-finished ones are an old way to use up a server.
     HANDSHAKE_SECONDS = Default(10.0)
-    # A connection without cookie or token must have logged in, or used a public route, by then.
-    LOGIN_SECONDS = Default(10.0)
     # The longest a verb may take before its caller is told `timed_out`.
     VERB_SECONDS = Default(10.0)
     # A peer that answers no ping for so long is gone (4010); a ping is sent at half of it.
@@ -80,8 +71,14 @@ class Settings:
     PAGE_THREADS = Default(8)
     # The largest HTTP body that Django's pages take through this server: forms, not films.
     BODY_BYTES = Default(2 * 1024 * 1024)
-    # Addresses beside MARSHLIGHT_URL that pages may be served from, e.g. ["https://other.example"].
-    ALLOWED_ORIGINS: Default[list[str]] = Default([])
 
 
 settings = Settings()
+
+
+def limits() -> Limits:
+    """The limits of the pure modules, as this project sets them."""
+    named: dict[str, Any] = {field.name: PREFIX + field.name.upper() for field in fields(Limits)}
+    return Limits(
+        **{field: getattr(django_settings, name) for field, name in named.items() if hasattr(django_settings, name)}
+    )
