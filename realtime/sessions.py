@@ -1,0 +1,190 @@
+"""Who is at the other end, and whether they still are: a Django session, a token, or what another app recognises.
+
+Everything here is synchronous and belongs into a worker thread. An app brings its own kind of token by naming a class
+like `Sessions` and `Tokens` in its AppConfig: `authenticators = ["shop.tills.TillAuthenticator"]`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.utils.module_loading import import_string
+
+# SQLite of the oldest supported Python takes 999 parameters in one statement.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Equal when kind and key are. Only `secret` must never be logged, and no repr shows it."""
+
+    kind: str
+    key: str
+    user: Any = field(compare=False, repr=False)
+    subject: Any = field(default=None, compare=False)
+    expires: dt.datetime | None = field(default=None, compare=False)
+    secret: str = field(default="", compare=False, repr=False)
+    auth_hash: str = field(default="", compare=False, repr=False)
+
+    @property
+    def anonymous(self) -> bool:
+        return self.kind == "anonymous"
+
+    @property
+    def user_id(self) -> Any:
+        """The user's key as the wire and the journal write it, None for those who are no user."""
+        return getattr(self.user, "pk", None)
+
+    def expired(self, now: dt.datetime) -> bool:
+        return self.expires is not None and self.expires <= now
+
+
+def anonymous() -> Identity:
+    return Identity("anonymous", "", AnonymousUser())
+
+
+class Authenticator(Protocol):
+    """Recognises one kind of identity by a secret, and says later which of them still hold."""
+
+    kind: str
+
+    def recognise(self, token: str) -> Identity | None:
+        """None if the token is not of this kind, or not valid (any more)."""
+
+    def holding(self, identities: Collection[Identity]) -> set[Identity]:
+        """Those that still hold, with their users as they are now."""
+
+
+def from_cookie(session_key: str) -> Identity | None:
+    return Sessions().recognise(session_key)
+
+
+def from_token(token: str) -> Identity | None:
+    """The identity behind a token of any kind, None for a token that is nobody's."""
+    for authenticator in authenticators():
+        if authenticator.kind != Sessions.kind and (identity := authenticator.recognise(token)) is not None:
+            return identity
+    return None
+
+
+def holding(identities: Iterable[Identity]) -> set[Identity]:
+    """Those of all kinds that still hold, with their users as they are now; anonymous ones always do."""
+    by_kind: dict[str, set[Identity]] = {}
+    for identity in identities:
+        by_kind.setdefault(identity.kind, set()).add(identity)
+    held = by_kind.pop("anonymous", set())
+    now = timezone.now()
+    for authenticator in authenticators():
+        asked = [identity for identity in by_kind.get(authenticator.kind, ()) if not identity.expired(now)]
+        if asked:
+            held |= authenticator.holding(asked)
+    return held
+
+
+def refreshed(identity: Identity) -> Identity | None:
+    """The same identity with its user read anew: one query before each call, because users cache their permissions."""
+    if identity.user_id is None:
+        return identity
+    user = active_users([identity.user_id]).get(identity.user_id)
+    if user is None or (identity.auth_hash and not _hash_holds(user, identity.auth_hash)):
+        return None
+    return replace(identity, user=user)
+
+
+@cache
+def authenticators() -> tuple[Authenticator, ...]:
+    from realtime.tokens import Tokens
+
+    named = [path for config in apps.get_app_configs() for path in getattr(config, "authenticators", ())]
+    return (Sessions(), Tokens(), *(import_string(path)() for path in named))
+
+
+# Django's own sessions
+
+
+class Sessions:
+    """A browser's session cookie. Read as Django's middleware reads it, but never written: a new key would never reach
+    the browser."""
+
+    kind = "session"
+
+    def recognise(self, token: str) -> Identity | None:
+        session = self._load(token)
+        expiries = self._expiries([token])
+        if not session or token not in expiries:
+            return None
+        if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+            return None
+        user_model: Any = get_user_model()
+        try:
+            user_id = user_model._meta.pk.to_python(session[SESSION_KEY])
+        except Exception:  # a forged session in a store that anybody may write: nobody, whatever it was
+            return None
+        user: Any = load_backend(session[BACKEND_SESSION_KEY]).get_user(user_id)
+        stored = session.get(HASH_SESSION_KEY, "")
+        if user is None or not user.is_active or not _hash_holds(user, stored):
+            return None
+        key = hashlib.sha256(token.encode()).hexdigest()[:32]
+        return Identity(self.kind, key, user, expires=expiries[token], secret=token, auth_hash=stored)
+
+    def holding(self, identities: Collection[Identity]) -> set[Identity]:
+        users = active_users({identity.user_id for identity in identities})
+        expiries = self._expiries([identity.secret for identity in identities])
+        held = set()
+        for identity in identities:
+            user = users.get(identity.user_id)
+            if user is not None and identity.secret in expiries and _hash_holds(user, identity.auth_hash):
+                held.add(replace(identity, user=user, expires=expiries[identity.secret]))
+        return held
+
+    def _load(self, session_key: str) -> dict[str, Any]:
+        store = _store()(session_key)
+        # The public mapping, not load(): the engines differ in what load() does with a key they do not know.
+        return dict(store.items()) if SESSION_KEY in store else {}
+
+    def _expiries(self, session_keys: Sequence[str]) -> dict[str, dt.datetime | None]:
+        """When each of the sessions that still exist ends; None where only the store itself knows."""
+        model = getattr(_store(), "model", None)
+        if model is None:  # sessions without a table: asked one by one
+            return {key: None for key in session_keys if self._load(key)}
+        found: dict[str, dt.datetime | None] = {}
+        for part in chunks(session_keys):
+            rows = model.objects.filter(session_key__in=part, expire_date__gt=timezone.now())
+            found.update(rows.values_list("session_key", "expire_date"))
+        return found
+
+
+def _store() -> Any:
+    return import_module(settings.SESSION_ENGINE).SessionStore
+
+
+def _hash_holds(user: Any, stored: str) -> bool:
+    """Whether the password is the one the session was made with, also under an earlier SECRET_KEY."""
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return any(constant_time_compare(stored, each) for each in hashes)
+
+
+def active_users(keys: Collection[Any]) -> dict[Any, Any]:
+    """The users with these keys that may act now, read anew."""
+    found: dict[Any, Any] = {}
+    manager: Any = get_user_model()._default_manager
+    for part in chunks(list(keys)):
+        found.update({user.pk: user for user in manager.filter(pk__in=part) if user.is_active})
+    return found
+
+
+def chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Parts that fit into one SQL statement."""
+    return (items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
