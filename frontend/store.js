@@ -105,15 +105,17 @@ export class Store {
     return { action: before ? "updated" : "created", id, before, after: change.data, fields };
   }
 
+  /** @returns {boolean} whether a snapshot has begun to arrive */
+  get gathering() {
+    return this._gathered !== null;
+  }
+
   /**
    * A heartbeat said how far the stream is although nothing matched.
    * @param {Positions} positions
    */
   advance(positions) {
-    const into = this._gathered ?? this._shown;
-    // Only channels we hold a position for: after a resync and before its snapshot there is nothing to continue.
-    const held = Object.entries(positions).filter(([channel]) => channel in into.positions);
-    advance(into.positions, Object.fromEntries(held));
+    advance((this._gathered ?? this._shown).positions, positions);
   }
 }
 

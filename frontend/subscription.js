@@ -208,9 +208,15 @@ export class Collection extends Subscription {
     if (applied) this._tell(applied);
   }
 
-  /** @param {import("./wire.js").Positions} positions */
+  /**
+   * A snapshot may come without a position (the server does not know one for sure yet): then a heartbeat brings it.
+   * @param {import("./wire.js").Positions} positions
+   */
   advance(positions) {
-    this._store.advance(positions);
+    // Between asking and the answer, positions still belong to the subscription that is being replaced.
+    if (this.state !== "live" && !this._store.gathering) return;
+    const ours = Object.entries(positions).filter(([channel]) => this.channels.includes(channel));
+    this._store.advance(Object.fromEntries(ours));
   }
 
   /** @param {Reply} reply */

@@ -234,6 +234,30 @@ test("a resync takes a new snapshot under the same name and does not claim a pos
   assert.equal(client.status.name, "live");
 });
 
+test("a snapshot without a position gets it from a later heartbeat", async () => {
+  const { server, client } = await beginLive();
+  watch(client.collection("device"));
+  await settle();
+  server.answer([LAMP], { channelData: { local_channel: "s1", remote_channels: ["device|"], action: "subscribe" } });
+  server.say({ type: "heartbeat", heartbeat: "1", position: { "device|": ["e1", 40], "other|": ["e1", 3] } });
+  server.close();
+  await comeBack(server);
+  assert.deepEqual(server.last.args.subscriptions[0]._since, { "device|": ["e1", 40] });
+});
+
+test("between a resync and its snapshot a heartbeat brings no position", async () => {
+  const { server, client } = await beginLive();
+  watch(client.collection("device"));
+  await settle();
+  server.snapshot([LAMP]);
+  server.say({ type: "resync", channel: "device|", position: {} });
+  await settle();
+  server.say({ type: "heartbeat", heartbeat: "1", position: { "device|": ["e2", 40] } });
+  server.close();
+  await comeBack(server);
+  assert.equal(server.last.args.subscriptions[0]._since, undefined);
+});
+
 test("parts of an answer that was overtaken by a resync are ignored", async () => {
   const { server, client } = await beginLive();
   const { seen } = watch(client.collection("device"));
