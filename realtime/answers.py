@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from realtime.errors import RealtimeError
     from realtime.filters import Filter
-    from realtime.protocol import Call
+    from realtime.protocol import Call, Raw
 
 SUCCESS = "success"
 ERROR = "error"
@@ -31,7 +31,9 @@ class Caller(Protocol):
 class Snapshot:
     """The objects of a subscription and the journal's revisions of their model, as one moment of the database."""
 
-    objects: list[tuple[str, dict[str, Any]]]
+    # The journal's key and the published object, encoded where it was read: in a worker thread.
+    objects: list[tuple[str, Raw]]
+    # Key → (revision, whether it waits for the relay).
     revisions: dict[str, tuple[int, bool]]
 
 

@@ -16,6 +16,7 @@ from django.utils.module_loading import autodiscover_modules
 if TYPE_CHECKING:
     from django.db.models import Field, Model
 
+    from realtime.kinds import Kind
     from realtime.routers import BaseRouter, ModelRouter
     from realtime.serializers import ModelSerializer
     from realtime.shows import Rights, Shown
@@ -106,6 +107,13 @@ def filter_columns(model: type[Model]) -> tuple[str, ...]:
     if serializer is not None and (shown_as := column_field(model, serializer.opts.id_field)) is not model._meta.pk:
         fields.add(shown_as)
     return tuple(sorted(field.column for field in fields if field is not None))
+
+
+def kinds(model: type[Model]) -> dict[str, Kind]:
+    """By public name, the kind of every filter column's values as they are stored; for `filters.typed`."""
+    from realtime import queries
+
+    return queries.kinds(model)
 
 
 def column_field(model: type[Model], name: str, id_field: str = "pk") -> Field[Any, Any] | None:

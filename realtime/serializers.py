@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from django.apps import apps
@@ -20,6 +21,8 @@ from realtime.options import ReadOptions
 from realtime.validation import Errors, ModelValidationError, ValidationError, merge, messages, of_model
 
 __all__ = ["Invalid", "ModelSerializer", "ModelValidationError", "Serializer", "ValidationError", "resolve_serializer"]
+
+logger = logging.getLogger("realtime.serializers")
 
 _Shown = frozenset[type["ModelSerializer"]]
 
@@ -135,6 +138,20 @@ class ModelSerializer:
             value = method(self.instance) if serializer is None else method(self.instance, serializer)
             published[name] = self._sayable(name, value)
         return published
+
+    @classmethod
+    def serialize_all(cls, rows: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Each row with its published form. One that fails is logged and left out: the others are wanted anyway."""
+        failed = 0
+        for row in rows:
+            try:
+                yield row, cls(instance=row).publish()
+            except Exception:
+                failed += 1
+                if failed == 1:
+                    logger.exception("%s %s cannot be published", cls.opts.model._meta.label, row.pk)
+        if failed > 1:
+            logger.error("%d more of %s cannot be published", failed - 1, cls.opts.model._meta.label)
 
     def get_object_map_data(self) -> dict[str, Any]:
         return {

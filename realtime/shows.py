@@ -62,13 +62,25 @@ def shown(model: type[Model], serializer: type[ModelSerializer]) -> Iterator[Sho
     found: dict[Shown, None] = {}
     for path in serializer.shows:
         found.update(dict.fromkeys(follow(model, path) or ()))
-    for name in serializer.opts.publish_fields:
-        keys = relation(model, name)
-        if keys is not None and keys.own is None:
-            found.update(dict.fromkeys(_links(model, keys, "pk", rows=False)))
+    found.update(dict.fromkeys(_key_lists(model, serializer, "pk", frozenset())))
     # Where any change of a row counts, a wish for one column of it adds nothing.
     whole = {(item.source, item.lookup, item.column) for item in found if item.on is None}
     yield from (item for item in found if item.on is None or (item.source, item.lookup, item.column) not in whole)
+
+
+def _key_lists(
+    model: type[Model], serializer: type[ModelSerializer], lookup: str, above: frozenset[type[ModelSerializer]]
+) -> Iterator[Shown]:
+    above = above | {serializer}
+    for name in serializer.opts.publish_fields:
+        step = relation(serializer.opts.model, name)
+        if step is None:
+            continue
+        if step.own is None:
+            yield from _links(model, step, lookup, rows=False)
+        nested = serializer.related_serializer(name)
+        if nested is not None and nested not in above:
+            yield from _key_lists(model, nested, _join(lookup, step), above)
 
 
 def follow(model: type[Model], path: str) -> list[Shown] | None:
@@ -81,7 +93,7 @@ def follow(model: type[Model], path: str) -> list[Shown] | None:
             return None
         links = _links(model, step, lookup, rows=True)
         found += links
-        here, lookup = step.target, step.lookup if lookup == "pk" else f"{lookup}__{step.lookup}"
+        here, lookup = step.target, _join(lookup, step)
     return found
 
 
@@ -92,7 +104,6 @@ def followable(step: Relation) -> bool:
 
 def _links(model: type[Model], step: Relation, lookup: str, *, rows: bool) -> list[Shown]:
     """What changes when the link of one step does, and with `rows` when the rows it leads to do."""
-    beyond = step.lookup if lookup == "pk" else f"{lookup}__{step.lookup}"
     found: list[Shown] = []
     if step.theirs is not None and step.theirs.column is not None:
         column = step.theirs.column
@@ -100,8 +111,12 @@ def _links(model: type[Model], step: Relation, lookup: str, *, rows: bool) -> li
     elif step.through is not None:
         found.append(Shown(model, step.through, lookup, step.through_column))
     if rows and step.theirs is None:
-        found.append(Shown(model, step.target, beyond))
+        found.append(Shown(model, step.target, _join(lookup, step)))
     return found
+
+
+def _join(lookup: str, step: Relation) -> str:
+    return step.lookup if lookup == "pk" else f"{lookup}__{step.lookup}"
 
 
 def resolve(source: type[Model] | str) -> type[Model]:

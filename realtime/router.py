@@ -1,0 +1,213 @@
+"""What every router has: verbs, permissions, one reply per call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+
+from realtime import events, subscriptions
+from realtime.answers import ERROR, LOGIN_REQUIRED, SUCCESS, Answer, Caller, Plan
+from realtime.arguments import bind, call_hook, split
+from realtime.errors import Invalid, NotAllowed, NotFound, UnknownVerb
+from realtime.fields import publish_value
+from realtime.permissions import LoginRequired, RoutePermission, refuse
+from realtime.protocol import Call
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def verb(method: Method) -> Method:
+    """Offer a method to clients; naming it in `valid_verbs` does the same."""
+    method.is_verb = True  # type: ignore[attr-defined]
+    return method
+
+
+class BaseRouter:
+    """One object answers one call. Verbs are methods: they `send` the reply or return its data, or raise a
+    RealtimeError. They run in a worker thread, so they may use the ORM."""
+
+    route_name: ClassVar[str] = ""
+    valid_verbs: ClassVar[Sequence[str]] = (
+        "get_list", "get_single", "create", "update", "delete", "subscribe", "unsubscribe",
+    )  # fmt: skip
+    exclude_verbs: ClassVar[Sequence[str]] = ()
+    # Asked in order. An empty list makes a route public, which nobody should do by forgetting a line.
+    permission_classes: ClassVar[Sequence[RoutePermission | type[RoutePermission]]] = (LoginRequired,)
+    # Models whose rows the contexts or channels are computed from → their column with the user's key.
+    rights_from: ClassVar[Mapping[Any, str]] = {}
+    serializer: Any = None
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        # SwampDragon's name for whoever calls.
+        self.connection = caller
+        self.context: dict[str, Any] = {}
+        self.reply: Answer | None = None
+        self._plan: Plan | None = None
+        self._drop: str | None = None
+
+    @property
+    def user(self) -> Any:
+        return self.caller.user
+
+    @classmethod
+    def get_name(cls) -> str:
+        if not cls.route_name or not isinstance(cls.route_name, str):
+            raise ImproperlyConfigured(f"{cls.__module__}.{cls.__qualname__}.route_name is missing.")
+        return cls.route_name
+
+    @classmethod
+    def verbs(cls) -> frozenset[str]:
+        marked = (name for name in dir(cls) if getattr(getattr(cls, name, None), "is_verb", False))
+        return frozenset({*cls.valid_verbs, *marked} - set(cls.exclude_verbs))
+
+    # Answering
+
+    def answer(self, call: Call) -> Answer:
+        """The reply to the call; RealtimeError refuses it, anything else is a fault of the app."""
+        args = self._open(call)
+        method = getattr(self, call.verb)
+        # Leaving needs no right: who may no longer subscribe must still be able to go.
+        if call.verb == "unsubscribe" or self._permitted(call.verb, args):
+            bind(method, args)
+            returned = _translated(method, args)
+            if self.reply is None:
+                self.send(returned, **args)
+        reply: Answer = self.reply  # type: ignore[assignment]  # `_permitted` and `send` have set it
+        reply.plan, reply.drop = self._plan, self._drop
+        return reply
+
+    def plan(self, call: Call) -> Plan:
+        """What this subscribe call entitles to now, without replying; RealtimeError if to nothing any more."""
+        args = self._open(call)
+        if not self._permitted(call.verb, args):
+            refuse(self.caller)
+        bind(self.subscribe, args)
+        local = subscriptions.local_channel(args.pop("channel"))
+        plan: Plan = _translated(self.make_plan, {"local": local, "args": args})
+        return plan
+
+    def make_plan(self, local: str, args: Mapping[str, Any]) -> Plan:
+        return subscriptions.data_plan(self, local, args)
+
+    # Replying
+
+    def get_client_context(self, verb: str, **kwargs: Any) -> dict[str, Any]:
+        """More for the client to know with each reply, as `context.client_context`."""
+        return {}
+
+    def send(self, data: Any, channel_setup: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        """Reply with success. A call gets one reply: a second is the app's mistake."""
+        self._succeed(publish_value(data), channel_setup, kwargs)
+
+    def send_error(self, data: Any, channel_setup: Mapping[str, Any] | None = None) -> None:
+        self._answer(publish_value(data), ERROR, channel_setup)
+
+    def send_login_required(self, channel_setup: Mapping[str, Any] | None = None) -> None:
+        self._answer(None, LOGIN_REQUIRED, channel_setup)
+
+    @staticmethod
+    def make_channel_data(client_channel: str, server_channels: Iterable[str], action: str) -> dict[str, Any]:
+        return {"local_channel": client_channel, "remote_channels": list(server_channels), "action": action}
+
+    # Verbs
+
+    def get_list(self, **kwargs: Any) -> Any:
+        raise UnknownVerb
+
+    def get_single(self, **kwargs: Any) -> Any:
+        raise UnknownVerb
+
+    def create(self, **kwargs: Any) -> Any:
+        raise UnknownVerb
+
+    def update(self, **kwargs: Any) -> Any:
+        raise UnknownVerb
+
+    def delete(self, **kwargs: Any) -> Any:
+        raise UnknownVerb
+
+    def get_subscription_channels(self, **kwargs: Any) -> Iterable[str]:
+        """The data channels that these arguments of the client subscribe; `publish_data` sends to them."""
+        raise UnknownVerb
+
+    def subscribe(self, channel: Any, **kwargs: Any) -> None:
+        local = subscriptions.local_channel(channel)
+        self._plan = self.make_plan(local, kwargs)
+        told = "subscribed" if self._plan.kind == "data" else self._plan.object_map
+        self.send(told, self.make_channel_data(local, self._plan.channels, "subscribe"), **kwargs)
+
+    def unsubscribe(self, channel: Any, **kwargs: Any) -> None:
+        self._drop = subscriptions.local_channel(channel)
+        self.send("unsubscribed", self.make_channel_data(self._drop, (), "unsubscribe"), **kwargs)
+
+    def publish(self, channels: Iterable[str], publish_data: Any) -> None:
+        """`publish_data` on several channels, when the transaction commits."""
+        events.publish_to(channels, publish_data)
+
+    # Private
+
+    def _open(self, call: Call) -> dict[str, Any]:
+        """The verb's own arguments, for a verb that this router has."""
+        if call.verb not in self.verbs() or not callable(getattr(self, call.verb, None)):
+            raise UnknownVerb
+        args, reserved = split(call.args)
+        self.context = {"client_callback_name": call.callbackname, "verb": call.verb}
+        if "_page" in reserved:
+            self.context["page"] = reserved["_page"]
+        return args
+
+    def _permitted(self, verb: str, args: Mapping[str, Any]) -> bool:
+        """False when a permission's own `permission_failed` has replied; otherwise a refusal is raised."""
+        for permission in self.permission_classes:
+            asked = permission() if isinstance(permission, type) else permission
+            if not call_hook(asked.test_permission, self, verb, **args):
+                asked.permission_failed(self)
+                if self.reply is None:
+                    refuse(self.caller)
+                return False
+        return True
+
+    def _succeed(self, data: Any, channel_setup: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> None:
+        """Reply with what is in the wire's form already: nobody walks through a long list twice."""
+        self.context["state"] = SUCCESS
+        more = call_hook(self.get_client_context, self.context.get("verb"), **kwargs)
+        self._answer(data, SUCCESS, channel_setup, more)
+
+    def _answer(
+        self,
+        data: Any,
+        state: str,
+        channel_setup: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        if self.reply is not None:
+            raise RuntimeError(f"{type(self).__name__} has replied to this call already.")
+        told = {**self.context.get("client_context", {}), **(more or {})}
+        self.reply = Answer(
+            data=data,
+            state=state,
+            page=told.pop("page", None),
+            client_context=publish_value(told) if told else None,
+            channel_data=dict(channel_setup) if channel_setup is not None else None,
+        )
+
+    def _update_client_context(self, data: Mapping[str, Any]) -> None:
+        self.context.setdefault("client_context", {}).update(data)
+
+
+def _translated(method: Callable[..., Any], args: Mapping[str, Any]) -> Any:
+    """Call it; Django's own ways to refuse mean the same here as in a view."""
+    try:
+        return method(**args)
+    except PermissionDenied as error:
+        raise NotAllowed(str(error) or None) from error
+    except Http404 as error:
+        raise NotFound from error
+    except DjangoValidationError as error:
+        told = error.message_dict if hasattr(error, "error_dict") else {"__all__": error.messages}
+        raise Invalid(data=told) from error

@@ -1,0 +1,50 @@
+"""The routers' public face, and the two functions through which the server uses them: `run` and `plan`."""
+
+from __future__ import annotations
+
+from realtime import registry
+from realtime.answers import Answer, Caller, Plan, Snapshot
+from realtime.errors import RealtimeError, UnknownRoute
+from realtime.model_router import ModelRouter
+from realtime.protocol import Call
+from realtime.registry import register
+from realtime.router import BaseRouter, verb
+from realtime.subscriptions import entries
+
+__all__ = [
+    "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan", "Router", "Snapshot",
+    "plan", "register", "run", "verb",
+]  # fmt: skip
+
+# SwampDragon's names.
+Router = BaseRouter
+BaseModelRouter = ModelRouter
+
+
+def run(caller: Caller, call: Call) -> Answer:
+    """The answer to one call. It uses the ORM: call it in a worker thread.
+
+    Refusals are raised as RealtimeError; anything else raised is a fault to be logged and answered as `internal`.
+    """
+    if call.verb == "subscribe" and "subscriptions" in call.args:
+        return Answer(plans=[(entry, _attempt(caller, entry)) for entry in entries(call)])
+    return _router(caller, call).answer(call)
+
+
+def plan(caller: Caller, call: Call) -> Plan:
+    """What an accepted subscribe call entitles its caller to *now*; RealtimeError: to nothing any more."""
+    return _router(caller, call).plan(call)
+
+
+def _router(caller: Caller, call: Call) -> BaseRouter:
+    router_class = registry.routes.get(call.route)
+    if router_class is None:
+        raise UnknownRoute
+    return router_class(caller)
+
+
+def _attempt(caller: Caller, call: Call) -> Answer | RealtimeError:
+    try:
+        return run(caller, call)
+    except RealtimeError as error:
+        return error
