@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -13,9 +13,14 @@ from django.utils import timezone
 from realtime import tokens
 from realtime.models import Token
 
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Token]
+else:
+    ModelAdmin = admin.ModelAdmin  # takes no subscript at run time
+
 
 @admin.register(Token)
-class TokenAdmin(admin.ModelAdmin[Token]):
+class TokenAdmin(ModelAdmin):
     list_display = ("key_id", "name", "user", "state", "created_at", "last_used_at", "expires_at")
     list_select_related = ("user",)
     search_fields = ("key_id", "name", "user__username")
