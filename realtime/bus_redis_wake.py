@@ -1,0 +1,87 @@
+"""Hints over Redis that something was committed. Losing one costs a relay's poll interval, so nothing here waits,
+retries or raises."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+# A hint later than this is worth nothing: the relay has polled meanwhile.
+DEADLINE = 0.5
+PING = 0.5
+SILENCE = 1.5
+
+
+class Waker:
+    """One thread per process sends at most one hint at a time; hints asked for meanwhile are one more hint."""
+
+    def __init__(self, url: str, channel: str) -> None:
+        self._url = url
+        self._channel = channel
+        self._asked = threading.Event()
+        self._closed = False
+        self._process = 0
+
+    def wake(self) -> None:
+        if self._process != os.getpid():  # threads do not survive a fork, and gunicorn forks
+            self._process = os.getpid()
+            self._asked = threading.Event()
+            threading.Thread(target=self._run, name="realtime-wake", daemon=True).start()
+        self._asked.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._asked.set()
+
+    def _run(self) -> None:
+        with contextlib.closing(_client(self._url)) as client:
+            while not self._closed:
+                self._asked.wait()
+                self._asked.clear()
+                with contextlib.suppress(redis.RedisError, OSError):
+                    client.publish(self._channel, "")
+
+
+def listen(url: str, channel: str, callback: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
+    """Call `callback` for each hint, from a thread of its own, until the returned undo is called or `closing` set."""
+    undone = threading.Event()
+
+    def stopped() -> bool:
+        return undone.is_set() or closing.is_set()
+
+    def hear() -> None:
+        with contextlib.closing(_client(url)) as client, client.pubsub() as subscriber:  # type: ignore[no-untyped-call]
+            subscriber.subscribe(channel)
+            heard = asked = time.monotonic()
+            while not stopped():
+                message = subscriber.get_message(timeout=0.1)
+                now = time.monotonic()
+                if message is not None:
+                    heard = now
+                    if message["type"] == "message":
+                        callback()
+                if now - heard > SILENCE:  # redis-py would wait for ever for a server that stands still
+                    return
+                if now - asked > PING:
+                    asked = now
+                    subscriber.ping()
+
+    def run() -> None:
+        while not stopped():
+            with contextlib.suppress(redis.RedisError, OSError):
+                hear()
+            undone.wait(0.5)
+
+    threading.Thread(target=run, name="realtime-wakes", daemon=True).start()
+    return undone.set
+
+
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        url, socket_timeout=DEADLINE, socket_connect_timeout=DEADLINE, retry=Retry(NoBackoff(), 0), protocol=2
+    )
