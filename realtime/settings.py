@@ -64,6 +64,14 @@ class Settings:
     # A server that stops waits so long for its threads and its clients' goodbyes.
     STOP_SECONDS = Default(5.0)
 
+    # -- the journal -------------------------------------------------------------------------------------------
+    # More objects of one model changed by one statement are told as one resync: a snapshot is cheaper than so many frames.
+    JOURNAL_MASS = Default(1000)
+    # More different states of one object since its last publication, and the stream resyncs: nobody filters that many.
+    JOURNAL_STATES = Default(32)
+    # Published rows stay so long: a snapshot must know the revision of whatever may still be on its way to it.
+    JOURNAL_SECONDS = Default(900.0)
+
     # -- the process -------------------------------------------------------------------------------------------
     # Threads that run verbs: each holds one database connection.
     VERB_THREADS = Default(8)

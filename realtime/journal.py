@@ -1,0 +1,253 @@
+"""The journal as the relay and the writers use it: read what is due, mark what is published, add what no trigger can see.
+
+Nothing here holds a lock or a transaction between `read` and `mark`: while the bus is waited for, every writer goes on.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db import connections, transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from realtime import triggers, values, wake
+from realtime.settings import settings
+
+if TYPE_CHECKING:
+    from realtime.change import Control, Event
+
+OBJECT, WHOLE, EVENT, CONTROL = range(4)
+WATCH = "watch:"
+OVERFLOW = "*"
+
+# Rows marked in one transaction, so that no mark keeps SQLite's writers waiting for long.
+MARK_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row that is due. `key` is the object's key as text, `pk` as Python; `before` are the states that must be told
+    (column → kept value, None: did not exist) unless there are too many (`overflow`): then the stream must resync."""
+
+    id: int
+    kind: int
+    label: str
+    key: str
+    revision: int
+    before: tuple[dict[str, Any] | None, ...] = ()
+    overflow: bool = False
+    payload: str | None = None
+    pk: Any = None
+
+
+# Reading
+
+
+def read(limit: int = 500, using: str = "default") -> list[Row]:
+    """What is due, oldest revision first. Call it inside `view.consistent()` together with loading the objects."""
+    from realtime.models import Journal
+
+    due = Journal.objects.using(using).filter(dirty=True, failed=False).order_by("revision")[:limit]
+    return [_row(journal) for journal in due]
+
+
+def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]:
+    """By key: the revision, and whether it is still to be published. A snapshot reads it in the view of its objects."""
+    from realtime.models import Journal
+
+    model = model_of(label)
+    rows = Journal.objects.using(using).filter(kind=OBJECT, label=label).values_list("key", "revision", "dirty")
+    return {_key(model, key): (revision, dirty) for key, revision, dirty in rows}
+
+
+def pending(using: str = "default") -> tuple[int, float]:
+    """How many rows are due, and how many seconds the oldest has waited since its last write."""
+    from realtime.models import Journal
+
+    due = Journal.objects.using(using).filter(dirty=True, failed=False)
+    oldest = due.order_by("at").values_list("at", flat=True).first()
+    return due.count(), 0.0 if oldest is None else max(0.0, (timezone.now() - oldest).total_seconds())
+
+
+def model_of(label: str) -> type[Model] | None:
+    """The model whose rows this label names; None if it is gone."""
+    try:
+        return apps.get_model(label.removeprefix(WATCH))
+    except (LookupError, ValueError):
+        return None
+
+
+def identity(using: str = "default") -> str:
+    """Differs between this database and every copy, and changes when the database was emptied or restored.
+
+    Epochs contain it; whoever publishes asks again before each batch and renews every stream when it changed.
+    """
+    from realtime.models import DatabaseIdentity
+
+    rows = DatabaseIdentity.objects.using(using).filter(pk=1).exclude(identity="")
+    found = rows.values_list("identity", flat=True).first() or renew_identity(using)
+    fingerprint = triggers.dialect(connections[using]).fingerprint()
+    return hashlib.sha256(f"{found}:{fingerprint}".encode()).hexdigest()[:16]
+
+
+def renew_identity(using: str = "default") -> str:
+    """Say that this database is another one from now on, as after a restore; every stream gets a new epoch."""
+    from realtime.models import DatabaseIdentity
+
+    fresh = secrets.token_hex(16)
+    rows = DatabaseIdentity.objects.using(using)
+    with transaction.atomic(using=using):
+        if not rows.filter(pk=1).update(identity=fresh):
+            rows.create(pk=1, identity=fresh)
+    return fresh
+
+
+# Marking
+
+
+def mark(acked: Sequence[Row], using: str = "default") -> None:
+    """These revisions are published: what stood before them need not be told again.
+
+    A row that was written meanwhile stays due, without the states that are older. One that a writer holds right now is
+    skipped: it will be due again anyway, or be published twice, which the bus refuses.
+    """
+    from realtime.models import Journal
+
+    for start in range(0, len(acked), MARK_BATCH):
+        batch = {row.id: row.revision for row in acked[start : start + MARK_BATCH]}
+        with transaction.atomic(using=using):
+            rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=batch, dirty=True)
+            held = list(rows.order_by("pk"))
+            done = [j.pk for j in held if j.revision == batch[j.pk]]
+            objects = Journal.objects.using(using)
+            # Events and resyncs are never looked up again; only objects' revisions are.
+            objects.filter(pk__in=done).exclude(kind=OBJECT).delete()
+            objects.filter(pk__in=done).update(dirty=False, failed=False, before="{}", at=timezone.now())
+            for journal in held:
+                left = {s: r for s, r in json.loads(journal.before).items() if r >= batch[journal.pk]}
+                if journal.revision != batch[journal.pk] and len(left) != len(json.loads(journal.before)):
+                    objects.filter(pk=journal.pk).update(before=json.dumps(left, ensure_ascii=False))
+
+
+def fail(row: Row, using: str = "default") -> None:
+    """Set aside what cannot be published, until it is written again or `retry_failed`."""
+    from realtime.models import Journal
+
+    Journal.objects.using(using).filter(pk=row.id, revision=row.revision).update(failed=True)
+
+
+def failed(using: str = "default") -> int:
+    from realtime.models import Journal
+
+    return Journal.objects.using(using).filter(dirty=True, failed=True).count()
+
+
+def retry_failed(using: str = "default") -> int:
+    """Make everything that was set aside due again; how many."""
+    from realtime.models import Journal
+
+    count = Journal.objects.using(using).filter(dirty=True, failed=True).update(failed=False)
+    wake.wake_on_commit(connections[using])
+    return count
+
+
+def prune(age: float | None = None, using: str = "default") -> int:
+    """Forget what was published more than `age` seconds ago (`JOURNAL_SECONDS`); how many rows.
+
+    No revision gets lower by it: the counter is the database's, not the row's.
+    """
+    from realtime.models import Journal
+
+    before = timezone.now() - datetime.timedelta(seconds=settings.JOURNAL_SECONDS if age is None else age)
+    with transaction.atomic(using=using):
+        rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(dirty=False, at__lt=before)
+        keys = list(rows.order_by("pk").values_list("pk", flat=True)[: 10 * MARK_BATCH])
+        for start in range(0, len(keys), MARK_BATCH):
+            Journal.objects.using(using).filter(pk__in=keys[start : start + MARK_BATCH]).delete()
+    return len(keys)
+
+
+# Adding
+
+
+def touch(model: type[Model], pks: Iterable[Any], using: str = "default") -> None:
+    """Mark objects as changed because something that they show has changed. Not for use inside a transaction."""
+    keys = sorted({model._meta.pk.get_db_prep_value(pk, connections[using]) for pk in pks})
+    table = model._meta.db_table
+    for watch in triggers.wanted():
+        if watch.table != table or watch.label.startswith(WATCH) or not keys:
+            continue
+        if len(keys) > settings.JOURNAL_MASS:
+            whole(watch.label, using=using)
+        else:
+            triggers.dialect(connections[using]).touch(watch, keys)
+            wake.wake_on_commit(connections[using])
+
+
+def whole(label: str, using: str = "default") -> None:
+    """Too much changed under this label to say what: one row makes all its subscribers take a new snapshot."""
+    with transaction.atomic(using=using, savepoint=False):
+        triggers.dialect(connections[using]).whole(label)
+        wake.wake_on_commit(connections[using])
+
+
+def announce(item: Event | Control, using: str = "default") -> None:
+    """Publish this when, and only when, the caller's transaction commits."""
+    from realtime import change
+    from realtime.models import Journal
+
+    kind, label = (EVENT, change.DATA_STREAM) if isinstance(item, change.Event) else (CONTROL, change.CONTROL_STREAM)
+    payload = change.encode(item)
+    with transaction.atomic(using=using, savepoint=False):
+        Journal.objects.using(using).create(
+            kind=kind,
+            label=label,
+            key=secrets.token_hex(8),
+            revision=triggers.dialect(connections[using]).next_revision(),
+            dirty=True,
+            before="{}",
+            payload=payload,
+            failed=False,
+            at=timezone.now(),
+        )
+        wake.wake_on_commit(connections[using])
+
+
+def publish_data(channel: str, data: Any, using: str = "default") -> None:
+    """Tell everybody who subscribed to `channel`, once the caller's transaction has committed. `data` must be JSON."""
+    from realtime.change import Event
+
+    announce(Event(channel, data), using=using)
+
+
+# Private
+
+
+def _row(journal: Any) -> Row:
+    model = model_of(journal.label) if journal.kind == OBJECT else None
+    states = json.loads(journal.before)
+    return Row(
+        id=journal.pk,
+        kind=journal.kind,
+        label=journal.label,
+        key=_key(model, journal.key),
+        revision=journal.revision,
+        # Decimal, or a number of many digits would be rounded while it is read.
+        before=tuple(json.loads(state, parse_float=Decimal) for state in states if state != OVERFLOW),
+        overflow=OVERFLOW in states,
+        payload=journal.payload,
+        pk=None if model is None else values.key_value(model, journal.key),
+    )
+
+
+def _key(model: type[Model] | None, raw: str) -> str:
+    return raw if model is None else values.key_text(model, raw)

@@ -1,0 +1,14 @@
+"""Does this SQL write?"""
+
+import re
+
+_WRITES = re.compile(
+    r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE|COPY)\b", re.I | re.S
+)
+# A common table expression may end in a write, or on PostgreSQL contain one.
+_MAY_WRITE = re.compile(r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*WITH\b.*\b(INSERT|UPDATE|DELETE|MERGE)\b", re.I | re.S)
+
+
+def writes(sql: str) -> bool:
+    """Whether the statement may change rows. A wrong yes costs a glance at the journal, a wrong no a poll interval."""
+    return bool(_WRITES.match(sql) or _MAY_WRITE.match(sql))

@@ -1,0 +1,65 @@
+"""One consistent view of the database for several reads, without keeping any writer waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLiteWrapper
+
+
+@contextmanager
+def consistent(using: str = "default") -> Iterator[None]:
+    """All queries inside see the same snapshot and none may write. Inside a transaction it is that one's view.
+
+    Plain `atomic()` would be wrong on SQLite, where it asks for the write lock: four reading threads made writers
+    wait 1.1 s in the median.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "sqlite":
+        with _deferred(cast(SQLiteWrapper, connection)):
+            yield
+    else:
+        with transaction.atomic(using=using):
+            _execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+
+
+@contextmanager
+def _deferred(connection: SQLiteWrapper) -> Iterator[None]:
+    connection.ensure_connection()  # which also reads the mode from the settings
+    mode = connection.transaction_mode
+    block = transaction.atomic(using=connection.alias)
+    connection.transaction_mode = "DEFERRED"
+    try:
+        block.__enter__()
+    finally:
+        connection.transaction_mode = mode
+    with _entered(block):
+        # A write would have to upgrade the lock, which fails at random when somebody else wrote meanwhile.
+        _execute(connection, "PRAGMA query_only = ON")
+        try:
+            yield
+        finally:
+            if connection.connection is not None:
+                _execute(connection, "PRAGMA query_only = OFF")
+
+
+@contextmanager
+def _entered(block: transaction.Atomic) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        block.__exit__(type(error), error, error.__traceback__)
+        raise
+    block.__exit__(None, None, None)
+
+
+def _execute(connection: BaseDatabaseWrapper, sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
