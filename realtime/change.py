@@ -38,6 +38,17 @@ class Change:
     id: Any = None
     type: str = ""
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody can see the object any more: deleted, or hidden by its serializer."""
+        return self.now is None or self.data is None
+
+    @property
+    def action_for_now(self) -> str:
+        """What those are told in whose channel the object is now: `created` only if it is published the first time."""
+        first = bool(self.before) and all(state is None for state in self.before)
+        return CREATED if first else UPDATED
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -1,0 +1,215 @@
+"""What one subscription is sent from its reply until it gets what everybody gets.
+
+A snapshot travels in parts, each when the client has room for it, so that no list is too long for an outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from .change import DELETED, UPDATED, Change, Event
+from .channel import Channels
+from .frames import Client
+from .joins import Revision, State, Subscription, Verdict
+from .limits import Limits
+from .protocol import Position, Raw, change, heartbeat, reply, resync
+from .streams import Item
+from .turn import Turn
+
+
+class Snapshots:
+    def __init__(self, turn: Turn, channels: Channels, limits: Limits) -> None:
+        self._turn = turn
+        self._channels = channels
+        self._limits = limits
+        # A quarter of the outbox, as for parts: what is put there at once must leave room for changes.
+        self._largest = limits.outbox_bytes // 4
+        self._under_way: dict[Client, dict[Subscription, None]] = {}
+        self._settling: dict[Subscription, None] = {}
+
+    # -- the answer -------------------------------------------------------------------------------------------------
+
+    def snapshot(
+        self,
+        subscription: Subscription,
+        objects: Iterable[tuple[str, Any]],
+        revisions: Mapping[str, Revision],
+        position: Position,
+        recovered: bool | None,
+    ) -> None:
+        subscription.merge(objects, revisions, self._largest)
+        self._begin(subscription, position)
+        subscription.state = State.PARTS
+        self._send_part(subscription, recovered=recovered, **self._opening(subscription, position))
+
+    def live(
+        self,
+        subscription: Subscription,
+        data: Any,
+        position: Position,
+        objects: Iterable[tuple[str, Any]],
+        revisions: Mapping[str, Revision],
+    ) -> None:
+        subscription.knows(objects)
+        subscription.expect(revisions, subscription.sent or ())
+        self._begin(subscription, position)
+        self._reply(subscription, data, **self._opening(subscription, position))
+        self._release(subscription)
+
+    def replay(self, subscription: Subscription, missed: Iterable[tuple[int, Item]], position: Position) -> bool:
+        frames = [
+            (key, subscription.connection.transport.encode(text))
+            for offset, item in missed
+            if isinstance(item, Change | Event)
+            for key, text in subscription.frames(offset, item)
+        ]
+        if sum(len(frame) for _, frame in frames) > self._largest:
+            return False
+        self._begin(subscription, position)
+        self._reply(subscription, [], recovered=True, **self._opening(subscription, position))
+        for key, frame in frames:
+            self._turn.put(subscription.connection, frame, key)
+        self._release(subscription)
+        return True
+
+    def heal(
+        self, subscription: Subscription, objects: Iterable[tuple[str, Any]], revisions: Mapping[str, Revision]
+    ) -> None:
+        subscription.merge(objects, revisions, self._largest)
+        subscription.state = State.PARTS
+        self.remove(subscription, [key for key in subscription.sent or () if key not in subscription.pending])
+        self._send_part(subscription)
+
+    def remove(self, subscription: Subscription, keys: Iterable[str]) -> None:
+        """Tell a legacy client that these are not in the channel any more."""
+        if subscription.sent is not None:
+            for key in keys:
+                id_, type_ = subscription.sent.pop(key)
+                self._send_change(subscription, key, DELETED, {"id": id_, "_type": type_}, gone=False)
+
+    def forget(self, subscription: Subscription) -> None:
+        """No further part of it is sent."""
+        subscription.pending.clear()
+        self._settling.pop(subscription, None)
+        self._ended(subscription)
+
+    # -- each turn --------------------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """The next part for each client that has room; those with several snapshots get their parts in turns."""
+        for client in [client for client in self._under_way if client.has_room]:
+            parts = self._under_way.get(client)
+            if parts:
+                self._send_part(next(iter(parts)))
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._settling) or any(client.has_room for client in self._under_way)
+
+    def room(self, client: Client) -> None:
+        if client in self._under_way:
+            self._turn.wake()
+
+    def check(self, subscription: Subscription) -> None:
+        """It may need no more care: `settle` looks at the end of the turn."""
+        if subscription.state is State.LIVE and not subscription.seen:
+            self._settling[subscription] = None
+            self._turn.wake()
+
+    def settle(self) -> None:
+        """Whoever needs no more care joins those who get everything. No frame of a channel may be waiting."""
+        settling, self._settling = self._settling, {}
+        for subscription in settling:
+            if subscription.state is not State.LIVE or subscription.seen:
+                continue
+            for channel in self._channels.of(subscription):
+                channel.sort(subscription.connection)
+            if subscription.withheld:
+                subscription.withheld = False
+                position = self.position(subscription)
+                if position is not None and subscription.sent is None:
+                    subscription.told = position[1]
+                    self._put(subscription, heartbeat(dict.fromkeys(subscription.channels, position)))
+
+    def position(self, subscription: Subscription) -> Position | None:
+        """Where this subscription can be continued from, if it can, once everything collected is sent."""
+        if subscription.state is not State.LIVE or subscription.withheld or subscription.epoch is None:
+            return None
+        return subscription.epoch, self._channels.offsets[subscription.stream]
+
+    @property
+    def count(self) -> int:
+        return sum(len(parts) for parts in self._under_way.values())
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, subscription: Subscription, position: Position) -> None:
+        epoch, offset = position
+        self._channels.offsets[subscription.stream] = offset
+        subscription.epoch = epoch
+        # Continuing from here would show again what was published before a row that this snapshot showed already.
+        subscription.withheld = bool(subscription.seen)
+        subscription.told = 0 if subscription.withheld else offset
+
+    def _opening(self, subscription: Subscription, position: Position) -> dict[str, Any]:
+        return {
+            "position": None if subscription.withheld else dict.fromkeys(subscription.channels, position),
+            "object_map": subscription.object_map,
+            "client_context": subscription.client_context,
+        }
+
+    def _reply(self, subscription: Subscription, data: Any, **context: Any) -> None:
+        self._put(subscription, reply(subscription.call, data, channel_data=subscription.channel_data, **context))
+
+    def _put(self, subscription: Subscription, text: str, key: Hashable | None = None) -> None:
+        connection = subscription.connection
+        self._turn.put(connection, connection.transport.encode(text), key)
+
+    def _send_change(
+        self, subscription: Subscription, key: str, action: str, data: Any, gone: bool | None = None
+    ) -> None:
+        offset = self._channels.offsets.get(subscription.stream, 0)
+        text = change(subscription.channel, action, data, offset, gone=gone)
+        self._put(subscription, text, (subscription.channel, key))
+
+    def _send_part(self, subscription: Subscription, **context: Any) -> None:
+        texts = subscription.take_part(self._limits.part_bytes)
+        more = bool(subscription.pending)
+        subscription.part += 1
+        if subscription.sent is None:
+            data = Raw("[" + ",".join([text for _, text in texts]) + "]")
+            self._reply(subscription, data, part=subscription.part, more=more, **context)
+        else:
+            for key, text in texts:
+                self._send_change(subscription, key, UPDATED, Raw(text))
+            subscription.knows((key, Raw(text)) for key, text in texts)
+        self._ended(subscription)
+        if more:
+            # Behind the client's other snapshots.
+            self._under_way.setdefault(subscription.connection, {})[subscription] = None
+            self._turn.wake()
+        else:
+            self._release(subscription)
+
+    def _release(self, subscription: Subscription) -> None:
+        """Live, with what was held back in order."""
+        subscription.state = State.LIVE
+        for offset, item in subscription.let_go():
+            if isinstance(item, Change) and subscription.judge(item, subscription.wants(item)) is not Verdict.SEND:
+                continue
+            for key, text in subscription.frames(offset, item):
+                self._put(subscription, text, key)
+        if subscription.stale and subscription.sent is None:
+            subscription.stale = False
+            subscription.epoch = None
+            for name in subscription.channels:
+                self._put(subscription, resync(name), ("resync", name))
+        self.check(subscription)
+
+    def _ended(self, subscription: Subscription) -> None:
+        parts = self._under_way.get(subscription.connection)
+        if parts is not None:
+            parts.pop(subscription, None)
+            if not parts:
+                del self._under_way[subscription.connection]

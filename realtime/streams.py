@@ -1,0 +1,110 @@
+"""One process's copy of one stream: the newest changes, decoded, so that a client that was cut can continue."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from .change import Change, Control, Event
+from .limits import DEFAULT_LIMITS, Limits
+from .protocol import Position
+
+Item = Change | Event | Control
+
+
+class Taken(Enum):
+    # It is the next one: give it to the hub.
+    DELIVER = "deliver"
+    # Already had, or sent by a bus that repeats itself.
+    DROP = "drop"
+    # Some before it are missing: read the history from `stream.offset`, or adopt and resync.
+    GAP = "gap"
+    # The stream began anew: adopt, resync, and only then take this one again.
+    NEW_EPOCH = "new_epoch"
+
+
+@dataclass(slots=True)
+class _Kept:
+    item: Item
+    size: int
+    at: float
+
+
+class Stream:
+    """`offset` is the last one taken. Nothing but DELIVER and `adopt` changes anything."""
+
+    def __init__(self, name: str, clock: Callable[[], float], limits: Limits = DEFAULT_LIMITS) -> None:
+        self.name = name
+        self.epoch: str | None = None
+        self.offset = 0
+        self._clock = clock
+        self._limits = limits
+        # Offsets are gapless, so the place in here says the offset: the last one is `offset`.
+        self._kept: deque[_Kept] = deque()
+        self._bytes = 0
+
+    @property
+    def position(self) -> Position | None:
+        return None if self.epoch is None else (self.epoch, self.offset)
+
+    def take(self, epoch: str, offset: int, item: Item, size: int) -> Taken:
+        """`size` is the length of the message on the bus, which is near what the decoded one costs."""
+        if epoch != self.epoch:
+            return Taken.NEW_EPOCH
+        if offset <= self.offset:
+            return Taken.DROP
+        if offset > self.offset + 1:
+            return Taken.GAP
+        self.offset = offset
+        self._kept.append(_Kept(item, size, self._clock()))
+        self._bytes += size
+        self._forget()
+        return Taken.DELIVER
+
+    def adopt(self, epoch: str, offset: int) -> None:
+        """Begin knowing at this head: what is older cannot be continued from here."""
+        self.epoch = epoch
+        self.offset = offset
+        self._kept.clear()
+        self._bytes = 0
+
+    def since(self, position: Position) -> list[tuple[int, Item]] | None:
+        """What came after this position, or None if that is no longer known.
+
+        Of each object only the newest change, in order of offset; its `before` holds what stood at any time since the
+        position, so whoever had the object then is told when it left. Events are all there.
+        """
+        epoch, offset = position
+        self._forget()
+        if epoch != self.epoch or not self.offset - len(self._kept) <= offset <= self.offset:
+            return None
+        found: list[tuple[int, Item]] = []
+        newest: dict[str, int] = {}
+        # From the newest back: what a client missed is at the end, and usually short.
+        for age, kept in zip(range(self.offset - offset), reversed(self._kept), strict=False):
+            item = kept.item
+            if not isinstance(item, Change):
+                found.append((self.offset - age, item))
+            elif item.key in newest:
+                place = newest[item.key]
+                found[place] = (found[place][0], _united(item, found[place][1]))
+            else:
+                newest[item.key] = len(found)
+                found.append((self.offset - age, item))
+        found.reverse()
+        return found
+
+    def _forget(self) -> None:
+        kept, limits = self._kept, self._limits
+        oldest = self._clock() - limits.history_seconds
+        while kept and (
+            len(kept) > limits.history_changes or self._bytes > limits.history_bytes or kept[0].at < oldest
+        ):
+            self._bytes -= kept.popleft().size
+
+
+def _united(older: Change, newer: Item) -> Change:
+    assert isinstance(newer, Change)
+    return replace(newer, before=newer.before + tuple(state for state in older.before if state not in newer.before))
