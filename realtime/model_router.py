@@ -148,10 +148,10 @@ class ModelRouter(BaseRouter):
                 self.serializer = self.get_serializer_class()(
                     instance=obj, data=data, initial=initial, caller=self.caller
                 )
-                past_state = self.serializer.serialize()
+                past_state = self.serializer.publish()
                 self.serializer.save()
                 self._still_visible(obj, kwargs)
-                now = self._fresh(obj).serialize()
+                now = self._fresh(obj).publish()
                 changed = [name for name, value in now.items() if past_state.get(name) != value]
                 call_hook(self.updated, obj, updated_fields=changed, past_state=past_state)
         except ValidationError as error:
@@ -162,7 +162,7 @@ class ModelRouter(BaseRouter):
         with self._writing():
             obj = self._object(kwargs, lock=True)
             self.serializer = self.get_serializer_class()(instance=obj, caller=self.caller)
-            self.past_state = self.serializer.serialize()
+            self.past_state = self.serializer.publish()
             obj_id = obj.pk
             obj.delete()
             # Django forgets the key of a deleted instance; the hook may want to name it.
@@ -243,8 +243,9 @@ class ModelRouter(BaseRouter):
         """A serializer of the row as it is stored: what was assigned is not always what a column keeps."""
         serializer = self.get_serializer_class()
         stored = serializer.get_queryset().filter(pk=obj.pk).first()
-        self.serializer = serializer(instance=obj if stored is None else stored, caller=self.caller)
-        return self.serializer
+        fresh = serializer(instance=obj if stored is None else stored, caller=self.caller)
+        self.serializer = fresh
+        return fresh
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

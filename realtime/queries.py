@@ -30,6 +30,7 @@ _KINDS = {
     "CharField": "text",
     "SlugField": "text",
     "TextField": "text",
+    "FilePathField": "text",
     "DateTimeField": "datetime",
     "DateField": "date",
     "TimeField": "time",

@@ -106,7 +106,7 @@ def filter_columns(model: type[Model]) -> tuple[str, ...]:
     serializer = serializers().get(model)
     if serializer is not None and (shown_as := column_field(model, serializer.opts.id_field)) is not model._meta.pk:
         fields.add(shown_as)
-    return tuple(sorted(field.column for field in fields if field is not None))
+    return tuple(sorted(field.column for field in fields if field is not None and field.column is not None))
 
 
 def kinds(model: type[Model]) -> dict[str, Kind]:

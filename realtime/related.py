@@ -156,11 +156,12 @@ def create(serializer: ModelSerializer, name: str, data: Mapping[str, Any], **in
     if nested is None:
         raise DjangoValidationError("A key is expected, not an object.")
     try:
-        return nested(data=dict(data), initial=initial, caller=serializer.caller).save()
+        made: Model = nested(data=dict(data), initial=initial, caller=serializer.caller).save()
     except ValidationError as error:
         errors: dict[str, list[str]] = {}
         merge(errors, error.errors, prefix=f"{name}.")
         raise ValidationError(errors) from None
+    return made
 
 
 def _existing(serializer: ModelSerializer, name: str, field: Any, keys: list[Any]) -> list[Any]:

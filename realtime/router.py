@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
 
-from realtime import events, subscriptions
+from realtime import subscriptions
 from realtime.answers import ERROR, LOGIN_REQUIRED, SUCCESS, Answer, Caller, Plan
 from realtime.arguments import bind, call_hook, split
 from realtime.errors import Invalid, NotAllowed, NotFound, UnknownVerb
@@ -146,8 +146,11 @@ class BaseRouter:
         self.send("unsubscribed", self.make_channel_data(self._drop, (), "unsubscribe"), **kwargs)
 
     def publish(self, channels: Iterable[str], publish_data: Any) -> None:
-        """`publish_data` on several channels, when the transaction commits."""
-        events.publish_to(channels, publish_data)
+        """`realtime.publish_data` on several channels: sent when, and only when, the transaction commits."""
+        from realtime import journal
+
+        for channel in channels:
+            journal.publish_data(channel, publish_data)
 
     # Private
 

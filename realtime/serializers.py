@@ -219,7 +219,7 @@ class ModelSerializer:
         """The saved instance, written once, with its related objects, in one transaction."""
         with transaction.atomic(using=router.db_for_write(self.opts.model)):
             instance = self.deserialize()
-            chosen = self.opts.model._meta.pk.name in self.data and instance._state.adding  # type: ignore[union-attr]
+            chosen = self.opts.model._meta.pk.name in self.data and instance._state.adding
             # With a key that the client chose, Django would otherwise overwrite the row that has it.
             instance.save(**({"force_insert": True} if chosen else {}))
             for found, value in self._many:

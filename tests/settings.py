@@ -15,7 +15,7 @@ os.environ.setdefault("MARSHLIGHT_URL", "http://127.0.0.1:8000")
 from project.settings import *  # noqa: E402, F403  settings are a namespace: the whole of it is wanted here
 from project.settings import ALLOWED_HOSTS, DATABASES, INSTALLED_APPS  # noqa: E402  changed below
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.app"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.app", "tests.library"]
 ALLOWED_HOSTS = [*ALLOWED_HOSTS, "testserver"]
 # Hundreds of users are made, and none of their passwords is a secret.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
