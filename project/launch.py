@@ -9,13 +9,14 @@ import fcntl
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
 from project import node, place, progress
 
 ROOT = Path(__file__).resolve().parent.parent
-AGAIN = "the same again; what the step said is above"
+AGAIN = "the same again; if it stays, setup.log in the data directory says more"
 
 
 def main(words: list[str]) -> None:
@@ -35,6 +36,8 @@ def main(words: list[str]) -> None:
         else:
             start(data, chosen)
     except progress.StepFailed as failure:
+        with (data / "setup.log").open("a") as log:
+            traceback.print_exception(failure, file=log)
         progress.stop(failure)
 
 
@@ -49,13 +52,13 @@ def start(data: Path, chosen: argparse.Namespace) -> NoReturn:
         port = place.free_port(chosen.port, host)
     found = place.on_network(port) if chosen.lan else place.local(port)
     found.put_into_environment()
-    set_up()
     with progress.step("Database", AGAIN):
+        set_up()
         migrate()
-    if not chosen.no_demo:
-        demo(data)
     found.keep(data)
     greeting = make_greeting(data, chosen, port)
+    if not chosen.no_demo:
+        demo(data)
     # The server inherits one end and never writes: when it ends, the herald's end does too.
     alive, held = os.pipe()
     os.set_inheritable(held, True)
@@ -117,7 +120,7 @@ def demo(data: Path) -> None:
     stamp = data / "demo-loaded"
     if not stamp.exists():
         with progress.step("Demo: 15 simulated devices in 3 locations", "./run --no-demo"):
-            call_command("demo", verbosity=0)
+            call_command("demo", password_file=str(data / "demo-passwords"), verbosity=0)
         stamp.touch()
 
 
