@@ -1,8 +1,8 @@
 """Numbered system checks: what cannot be kept live, or would be only by half, is said before the start.
 
-realtime.E001-E009 are about models and filters, E010 comes from the serializers' and routers' own declarations,
-W020 and W021 about the database's settings, W030 and W031 about triggers. Missing triggers are warnings because `migrate`
-runs these checks before it makes them; a server treats the same as an error (`journal.unready`).
+E001 to W009 are about models and filters, W020 and W021 about the database's settings, W030 to E032 about triggers;
+what serializers and routers declare wrongly has its numbers from `declarations`. Missing triggers are warnings, because
+`migrate` runs these checks before it makes them; a server that finds them missing says so in its health.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _about(one: PublishedModel) -> Iterator[checks.CheckMessage]:
             )
     if len(one.columns) > SQLITE_COLUMNS and connections["default"].vendor == "sqlite":
         yield checks.Error(
-            f"{model._meta.label}: filters use {len(one.columns)} columns; on SQLite a trigger can keep {SQLITE_COLUMNS}.",
+            f"{model._meta.label}: filters use {len(one.columns)} columns; SQLite can keep {SQLITE_COLUMNS}.",
             hint="Take fields out of its routers' `filter_fields` and `scope_fields`, or use PostgreSQL.",
             obj=model,
             id="realtime.E006",

@@ -1,4 +1,4 @@
-"""The journal as the relay and the writers use it: read what is due, mark what is published, add what no trigger can see.
+"""The journal as relay and writers use it: read what is due, mark what is published, add what no trigger can see.
 
 Nothing here holds a lock or a transaction between `read` and `mark`: while the bus is waited for, every writer goes on.
 """

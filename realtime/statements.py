@@ -2,11 +2,10 @@
 
 import re
 
-_WRITES = re.compile(
-    r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE|COPY)\b", re.I | re.S
-)
+_START = r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*"
+_WRITES = re.compile(_START + r"(INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE|COPY)\b", re.I | re.S)
 # A common table expression may end in a write, or on PostgreSQL contain one.
-_MAY_WRITE = re.compile(r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*WITH\b.*\b(INSERT|UPDATE|DELETE|MERGE)\b", re.I | re.S)
+_MAY_WRITE = re.compile(_START + r"WITH\b.*\b(INSERT|UPDATE|DELETE|MERGE)\b", re.I | re.S)
 
 
 def writes(sql: str) -> bool:

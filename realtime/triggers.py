@@ -9,14 +9,11 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
-
-if TYPE_CHECKING:
-    from django.db.models import Field
 
 EVENTS = frozenset({"insert", "update", "delete"})
 PREFIX = "realtime_journal_"
@@ -40,15 +37,15 @@ class Watch:
         return self.model._meta.db_table
 
     @property
-    def key(self) -> Field[Any, Any]:
-        return self.model._meta.pk
+    def key_column(self) -> str:
+        return str(self.model._meta.pk.column)
 
     @property
     def compared(self) -> tuple[str, ...]:
         """Every column whose change makes an update count."""
         if self.on is None:
-            return tuple(f.column for f in self.model._meta.local_concrete_fields)
-        return tuple(dict.fromkeys((self.key.column, *self.on, *self.columns)))
+            return tuple(str(f.column) for f in self.model._meta.local_concrete_fields)
+        return tuple(dict.fromkeys((self.key_column, *self.on, *self.columns)))
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ class Dialect(ABC):
         """Whether the table has every column that the triggers would name."""
         with self.connection.cursor() as cursor:
             found = {c.name for c in self.connection.introspection.get_table_description(cursor, watch.table)}
-        return {watch.key.column, *watch.columns, *watch.compared} <= found
+        return {watch.key_column, *watch.columns, *watch.compared} <= found
 
     def name(self, watch: Watch, event: str, definition: str) -> str:
         return f"{PREFIX}{_digest(watch.label)}_{_digest(definition)}_{event}"

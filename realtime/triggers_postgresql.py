@@ -1,8 +1,8 @@
 """The journal on PostgreSQL: one generic function behind statement triggers with transition tables.
 
 The function reads columns only through `to_jsonb`, by names that the trigger passes, so a renamed column never stops a
-write. It runs with its owner's rights and a fixed search path, so any role and program may write. JIT is off in it: with
-the cached plan of a mass update, single updates took 7 ms instead of 0.3.
+write. It runs with its owner's rights and a fixed search path, so any role and program may write. JIT is off in it:
+with the cached plan of a mass update, single updates took 7 ms instead of 0.3.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class PostgreSQL(Dialect):
     @cached_property
     def schema(self) -> str:
         rows = self.execute(
-            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+            "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE c.oid = to_regclass(%s)",
             [JOURNAL],
         )
         return self.quote(rows[0][0]) if rows else "public"
@@ -51,9 +52,9 @@ class PostgreSQL(Dialect):
 
     def triggers(self, watch: Watch) -> list[Trigger]:
         compared = "" if watch.on is None else _array(watch.compared)
-        arguments = ", ".join(_text(a) for a in (watch.label, watch.key.column, _array(watch.columns), compared))
+        arguments = ", ".join(_text(a) for a in (watch.label, watch.key_column, _array(watch.columns), compared))
         run = f"EXECUTE FUNCTION {self.schema}.realtime_journal_trigger({arguments})"
-        key, table = self.quote(watch.key.column), self.quote(watch.table)
+        key, table = self.quote(watch.key_column), self.quote(watch.table)
         definitions = {
             # Transition tables allow one event per trigger.
             "insert": f"AFTER INSERT ON {table} REFERENCING NEW TABLE AS n FOR EACH STATEMENT {run}",
@@ -105,9 +106,7 @@ class PostgreSQL(Dialect):
         if kind in ("v", "m", "f"):
             return "it is not a table of this database, so it has no triggers that see every write"
         if kind == "p" or family:
-            return (
-                "it has partitions or inherits, and a write that names another of these tables passes its triggers by"
-            )
+            return "it has partitions or inherits: a write that names another of these tables passes its triggers by"
         return None
 
     def silenced(self) -> list[str]:
@@ -137,12 +136,13 @@ class PostgreSQL(Dialect):
                     self._touch(watch, [key])
 
     def _touch(self, watch: Watch, keys: list[Any]) -> None:
-        key = self.quote(watch.key.column)
+        key = self.quote(watch.key_column)
         marks = ", ".join(["%s"] * len(keys))
         self.execute(
-            f"SELECT {self.schema}.realtime_journal_record(%s, array_agg(x.j ->> %s), array_agg({_state('%s::text[]')})) "
+            f"SELECT {self.schema}.realtime_journal_record("
+            f"%s, array_agg(x.j ->> %s), array_agg({_state('%s::text[]')})) "
             f"FROM (SELECT to_jsonb(t) AS j FROM {self.quote(watch.table)} t WHERE t.{key} IN ({marks})) x",
-            [watch.label, watch.key.column, list(watch.columns), *keys],
+            [watch.label, watch.key_column, list(watch.columns), *keys],
         )
 
     def fingerprint(self) -> str:

@@ -25,7 +25,7 @@ class SQLite(Dialect):
         return []
 
     def triggers(self, watch: Watch) -> list[Trigger]:
-        key = self.quote(watch.key.column)
+        key = self.quote(watch.key_column)
         old, new = f"CAST(OLD.{key} AS TEXT)", f"CAST(NEW.{key} AS TEXT)"
         changed = " OR ".join(
             # BINARY, or a column without regard to case would hide a change of case.
@@ -89,7 +89,7 @@ class SQLite(Dialect):
         )
 
     def touch(self, watch: Watch, keys: Sequence[Any]) -> None:
-        key = self.quote(watch.key.column)
+        key = self.quote(watch.key_column)
         self.execute(self._count("1"))
         sql = (
             f'INSERT INTO {JOURNAL} ({_COLUMNS}) SELECT 0, {_text(watch.label)}, CAST(t.{key} AS TEXT), i."revision", '
@@ -118,7 +118,8 @@ class SQLite(Dialect):
 
     def _count(self, condition: str) -> str:
         return (
-            f'INSERT INTO {IDENTITY} ("id", "identity", "revision", "silent") SELECT 1, \'\', 1, \'\' WHERE {condition} '
+            f'INSERT INTO {IDENTITY} ("id", "identity", "revision", "silent") '
+            f"SELECT 1, '', 1, '' WHERE {condition} "
             'ON CONFLICT ("id") DO UPDATE SET "revision" = "revision" + 1'
         )
 

@@ -1,8 +1,9 @@
 """Old column values, as the triggers kept them, made equal to what the ORM would have shown.
 
 Both ways end in wire form (`fields.publish_value`), so that a filter judges the past and the present alike. What the
-databases keep differs: SQLite has booleans as 1, UUIDs without dashes, naive UTC, reals as text, durations in microseconds;
-PostgreSQL has what `to_jsonb` writes. Field types that are not in `KINDS` may neither be filtered by nor be a key.
+databases keep differs: SQLite has booleans as 1, UUIDs without dashes, naive UTC, reals as text, durations in
+microseconds; PostgreSQL has what `to_jsonb` writes. Field types that are not in `KINDS` may neither be filtered by nor
+be a key.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def key_value(model: type[Model], raw: Any) -> Any:
 
 
 def key_text(model: type[Model], raw: Any) -> str:
-    """The key as all parts of the program write it; the databases write UUIDs differently. Of a model that is gone, as it is."""
+    """The key as all parts of the program write it; the databases write UUIDs differently."""
     return str(key_value(model, raw))
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.sqlite3.base import DatabaseWrapper as SQLiteWrapper
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def consistent(using: str = "default") -> Iterator[None]:
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "sqlite":
-        with _deferred(cast(SQLiteWrapper, connection)):
+        with _deferred(connection):
             yield
     else:
         with transaction.atomic(using=using):
@@ -31,7 +30,7 @@ def consistent(using: str = "default") -> Iterator[None]:
 
 
 @contextmanager
-def _deferred(connection: SQLiteWrapper) -> Iterator[None]:
+def _deferred(connection: Any) -> Iterator[None]:
     connection.ensure_connection()  # which also reads the mode from the settings
     mode = connection.transaction_mode
     block = transaction.atomic(using=connection.alias)

@@ -67,7 +67,7 @@ def wake_on_commit(connection: BaseDatabaseWrapper) -> None:
         if connection.get_autocommit():
             wake()
     # Looked up, not remembered: a savepoint's rollback takes its hooks away without telling anybody.
-    elif not any(hook is wake for _, hook, _ in connection.run_on_commit):
+    elif not any(hook[1] is wake for hook in connection.run_on_commit):
         connection.on_commit(wake, robust=True)
 
 

@@ -15,7 +15,12 @@ from django.db.utils import OperationalError
 from realtime.sqlite.turn import Turn, turn_of
 from realtime.statements import writes
 
-Database = base.Database
+# Django reads the driver from here.
+Database = base.Database  # type: ignore[attr-defined]
+
+
+# The parts of Django's wrapper that are overridden here are not in its published types.
+_Base: Any = base.DatabaseWrapper
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -40,7 +45,7 @@ class Cursor(base.SQLiteCursorWrapper):
             return super().executemany(query, param_list)
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(_Base):
     ops_class = DatabaseOperations
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -185,14 +185,14 @@ def test_the_key_of_a_uuid_model_is_its_usual_text() -> None:
 
 
 def test_keys_may_be_any_text() -> None:
-    names = ["a b", "ü–🌱", "'; --", '"q"', "*", "null", "{}", "a,b", "%s"]
+    names = ["a b", "ü-🌱", "'; --", '"q"', "*", "null", "{}", "a,b", "%s"]
     for name in names:
         Named.objects.create(code=name)
     assert due_of("app.named") == {name: [None] for name in names}
 
 
 def test_old_states_may_hold_any_text() -> None:
-    odd = 'a "quoted" \\ back\nslash ü–🌱 * {} %s \x7f'
+    odd = 'a "quoted" \\ back\nslash ü-🌱 * {} %s \x7f'
     kind = Kinds.objects.create(char=odd, text=odd * 3)
     publish_all()
     for text in ("b", odd, "c", odd):
