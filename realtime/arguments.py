@@ -37,7 +37,7 @@ def bind(method: Callable[..., Any], args: Mapping[str, Any]) -> None:
             raise BadArgs(f"The argument {p.name!r} is missing.")
 
 
-def call_hook(method: Callable[..., Any], *given: Any, **args: Any) -> Any:
+def call_hook(method: Callable[..., Any], /, *given: Any, **args: Any) -> Any:
     """Call an app's hook with a client's arguments after the server's own, which a client cannot displace.
 
     KeyError and missing parameters are the client's: it left out what the hook looks for.

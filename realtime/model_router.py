@@ -87,15 +87,15 @@ class ModelRouter(BaseRouter):
 
     def created(self, obj: Any, **kwargs: Any) -> None:
         """Inside the transaction, after the write. Replies with the object."""
-        self.send(self._fresh(obj).serialize(), **kwargs)
+        self._succeed(self._fresh(obj).serialize(), None, kwargs)
 
     def updated(self, obj: Any, **kwargs: Any) -> None:
         """Inside the transaction; `updated_fields` and `past_state` are given. Replies with the fields that changed."""
-        self.send(self._fresh(obj).serialize(fields=kwargs.get("updated_fields")), **kwargs)
+        self._succeed(self._fresh(obj).serialize(fields=kwargs.get("updated_fields")), None, kwargs)
 
     def deleted(self, obj: Any, obj_id: Any, **kwargs: Any) -> None:
         """Inside the transaction, after the deletion. Replies with the object as it was."""
-        self.send(self.past_state, **kwargs)
+        self._succeed(self.past_state, None, kwargs)
 
     def on_error(self, errors: dict[str, list[str]]) -> None:
         """Reply to what is not valid; nothing was written."""
@@ -108,23 +108,23 @@ class ModelRouter(BaseRouter):
         if self.paginate_by:
             objects, page = page_of(objects, self.paginate_by, self.context.get("page", 1))
             self._update_client_context({"page": page})
-        self.send_list(objects, **kwargs)
+        call_hook(self.send_list, objects, **kwargs)
         return objects
 
     def send_list(self, object_list: Iterable[Any], **kwargs: Any) -> None:
         serializer = self.get_serializer_class()
         if isinstance(object_list, QuerySet):
             object_list = serializer.prefetched(object_list)
-        self._succeed([published for _, published in serializer.serialize_all(object_list)], None, kwargs)
+        self._succeed([published for _, published in serializer.publish_all(object_list)], None, kwargs)
 
     def get_single(self, **kwargs: Any) -> Any:
         obj = self._object(kwargs)
-        self.send_single(obj, **kwargs)
+        call_hook(self.send_single, obj, **kwargs)
         return obj
 
     def send_single(self, obj: Any, **kwargs: Any) -> None:
         self.serializer = self.get_serializer_class()(instance=obj, caller=self.caller)
-        self.send(self.serializer.serialize(), **kwargs)
+        self._succeed(self.serializer.serialize(), None, kwargs)
 
     def create(self, **kwargs: Any) -> Any:
         initial = call_hook(self.get_initial, "create", **kwargs)

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Field, ForeignObjectRel, ManyToManyField, ManyToManyRel, Model
 
 from realtime.fields import publish_value, read_value
-from realtime.validation import ValidationError, merge
+from realtime.validation import ModelValidationError, ValidationError, merge
 
 if TYPE_CHECKING:
     from realtime.serializers import ModelSerializer
@@ -160,7 +160,7 @@ def create(serializer: ModelSerializer, name: str, data: Mapping[str, Any], **in
     except ValidationError as error:
         errors: dict[str, list[str]] = {}
         merge(errors, error.errors, prefix=f"{name}.")
-        raise ValidationError(errors) from None
+        raise ModelValidationError(errors) from None
     return made
 
 

@@ -76,7 +76,7 @@ class BaseRouter:
             bind(method, args)
             returned = _translated(method, args)
             if self.reply is None:
-                self.send(returned, **args)
+                self._succeed(publish_value(returned), None, args)
         reply: Answer = self.reply  # type: ignore[assignment]  # `_permitted` and `send` have set it
         reply.plan, reply.drop = self._plan, self._drop
         return reply
@@ -139,11 +139,11 @@ class BaseRouter:
         local = subscriptions.local_channel(channel)
         self._plan = self.make_plan(local, kwargs)
         told = "subscribed" if self._plan.kind == "data" else self._plan.object_map
-        self.send(told, self.make_channel_data(local, self._plan.channels, "subscribe"), **kwargs)
+        self._succeed(told, self.make_channel_data(local, self._plan.channels, "subscribe"), kwargs)
 
     def unsubscribe(self, channel: Any, **kwargs: Any) -> None:
         self._drop = subscriptions.local_channel(channel)
-        self.send("unsubscribed", self.make_channel_data(self._drop, (), "unsubscribe"), **kwargs)
+        self._succeed("unsubscribed", self.make_channel_data(self._drop, (), "unsubscribe"), kwargs)
 
     def publish(self, channels: Iterable[str], publish_data: Any) -> None:
         """`realtime.publish_data` on several channels: sent when, and only when, the transaction commits."""

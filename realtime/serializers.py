@@ -129,18 +129,19 @@ class ModelSerializer:
         """As `serialize`, inside objects that `shown` serializers show already: a cycle ends in keys."""
         shown = shown | {type(self)}
         wanted = set(fields or self.opts.publish_fields)
+        own_values = self._own_values()
         published = self.get_object_map_data()
         for name in self.opts.publish_fields:
-            if name in wanted:
+            if name in wanted and name not in own_values:
                 published[name] = self._publish_one(name, shown)
-        for name, method in self._own_values():
+        for name, method in own_values.items():
             serializer = self.related_serializer(name)
             value = method(self.instance) if serializer is None else method(self.instance, serializer)
             published[name] = self._sayable(name, value)
         return published
 
     @classmethod
-    def serialize_all(cls, rows: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def publish_all(cls, rows: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Each row with its published form. One that fails is logged and left out: the others are wanted anyway."""
         failed = 0
         for row in rows:
@@ -274,9 +275,9 @@ class ModelSerializer:
         except ValueError as error:
             raise ModelValidationError({name: [str(error)]}) from error
 
-    def _own_values(self) -> list[tuple[str, Callable[..., Any]]]:
+    def _own_values(self) -> dict[str, Callable[..., Any]]:
         names = (name for name in dir(type(self)) if name.startswith("serialize_"))
-        return [(name.removeprefix("serialize_"), getattr(self, name)) for name in names]
+        return {name.removeprefix("serialize_"): getattr(self, name) for name in names}
 
 
 def resolve_serializer(named: type[ModelSerializer] | str, module: str) -> type[ModelSerializer]:

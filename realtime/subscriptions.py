@@ -109,7 +109,7 @@ def snapshot(serializer: type[ModelSerializer], wanted: Q) -> Snapshot:
         rows = serializer.get_queryset().filter(wanted).order_by("pk")
         objects = [
             (journal_key(row), Raw(dumps(published)))
-            for row, published in serializer.serialize_all(rows.iterator(chunk_size=CHUNK))
+            for row, published in serializer.publish_all(rows.iterator(chunk_size=CHUNK))
         ]
     return Snapshot(objects, revisions)
 
