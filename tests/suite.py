@@ -68,7 +68,7 @@ class Suite:
         with self._timed(name) as result:
             code, output = self._run(words, {})
             # Node's reporters differ only in the sign in front: # or an i in a circle.
-            numbers = dict(re.findall(r"^\W (pass|fail|skipped) (\d+)$", output, re.MULTILINE))
+            numbers = dict(re.findall(r"^\S (pass|fail|skipped) (\d+)$", output, re.MULTILINE))
             result.passed, result.failed = int(numbers.get("pass", 0)), int(numbers.get("fail", 0))
             result.skipped = int(numbers.get("skipped", 0))
             _agree(result, code)

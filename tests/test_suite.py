@@ -14,7 +14,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(dict(os.environ), tmp_path)
 
 
-def tests_file(directory: Path, text: str) -> str:
+def made_file(directory: Path, text: str) -> str:
     path = directory / "test_made.py"
     path.write_text(text)
     return str(path)
@@ -37,17 +37,17 @@ def test_a_command_counts_by_its_exit_code(suite: Suite) -> None:
 
 def test_pytest_is_counted_by_its_report(suite: Suite, tmp_path: Path) -> None:
     text = "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n@pytest.mark.skip\ndef test_c(): pass\n"
-    chosen(suite, tests_file(tmp_path, text))
+    chosen(suite, made_file(tmp_path, text))
     assert suite.closing() == "1 passed, 1 failed, 1 skipped"
 
 
 def test_a_run_without_a_test_is_a_failure(suite: Suite, tmp_path: Path) -> None:
-    chosen(suite, tests_file(tmp_path, ""))
+    chosen(suite, made_file(tmp_path, ""))
     assert suite.closing() == "0 passed, 1 failed"
 
 
 def test_a_file_that_cannot_be_read_is_a_failure(suite: Suite, tmp_path: Path) -> None:
-    chosen(suite, tests_file(tmp_path, "def test_a( pass"))
+    chosen(suite, made_file(tmp_path, "def test_a( pass"))
     assert suite.closing() == "0 passed, 1 failed"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from project import checks, environment
 
@@ -19,12 +19,12 @@ from project import checks, environment
         ("http://localhost:8000", False),
     ],
 )
-def test_plain_http_is_only_for_networks_at_home(settings: SettingsWrapper, url: str, found: bool) -> None:
+def test_plain_http_is_only_for_networks_at_home(settings: Settings, url: str, found: bool) -> None:
     settings.PUBLIC = environment.address(url)
     assert [message.id for message in checks.plain_http()] == (["project.W003"] if found else [])
 
 
-def test_a_secret_that_others_may_read_is_found(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_a_secret_that_others_may_read_is_found(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     environment.write_secret(tmp_path / "secret-key", "x" * 60)
     assert checks.secret_files() == []
@@ -32,7 +32,7 @@ def test_a_secret_that_others_may_read_is_found(settings: SettingsWrapper, tmp_p
     assert [message.id for message in checks.secret_files()] == ["project.W002"]
 
 
-def test_missing_packages_of_the_panel_are_found(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_missing_packages_of_the_panel_are_found(settings: Settings, tmp_path: Path) -> None:
     settings.BASE_DIR = tmp_path
     assert [message.id for message in checks.front_end()] == ["project.W001"]
     for name in settings.VENDOR_MODULES.values():
