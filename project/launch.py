@@ -48,15 +48,14 @@ def start(data: Path, chosen: argparse.Namespace) -> NoReturn:
     refuse_second(data)
     node.packages(ROOT)
     host = "0.0.0.0" if chosen.lan else "127.0.0.1"
-    with progress.step("Port", "./run --port N, with another number"):
-        port = place.free_port(chosen.port, host)
+    port = find_port(chosen.port, host)
     found = place.on_network(port) if chosen.lan else place.local(port)
     found.put_into_environment()
     with progress.step("Database", AGAIN):
         set_up()
         migrate()
+        greeting = make_greeting(data, chosen, port)
     found.keep(data)
-    greeting = make_greeting(data, chosen, port)
     if not chosen.no_demo:
         demo(data)
     # The server inherits one end and never writes: when it ends, the herald's end does too.
@@ -72,6 +71,16 @@ def start(data: Path, chosen: argparse.Namespace) -> NoReturn:
     )
     server = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--address", host]
     os.execv(sys.executable, server)
+
+
+def find_port(wanted: int, host: str) -> int:
+    try:
+        port = place.free_port(wanted, host)
+    except OSError as error:
+        raise progress.StepFailed("finding a port", str(error), "./run --port N, with another number") from None
+    if port != wanted:
+        print(f"Port {wanted} is taken, so it is {port}", flush=True)
+    return port
 
 
 def refuse_second(data: Path) -> None:
@@ -129,18 +138,17 @@ def make_greeting(data: Path, chosen: argparse.Namespace, port: int) -> str:
 
     from project import first_user, herald, signin
 
-    with progress.step("Administrator", AGAIN):
-        user = first_user.administrator(data)
-        password = first_user.password_file(data)
-        greeting = herald.Greeting(
-            url=settings.MARSHLIGHT_URL,
-            link=signin.link(settings.MARSHLIGHT_URL, user),
-            user=user.get_username(),
-            password_file=str(password) if password.exists() else "",
-            port=port,
-            qr=chosen.lan,
-            ready_file=str(chosen.ready_file or ""),
-        )
+    user = first_user.administrator(data)
+    password = first_user.password_file(data)
+    greeting = herald.Greeting(
+        url=settings.MARSHLIGHT_URL,
+        link=signin.link(settings.MARSHLIGHT_URL, user),
+        user=user.get_username(),
+        password_file=str(password) if password.exists() else "",
+        port=port,
+        qr=chosen.lan,
+        ready_file=str(chosen.ready_file or ""),
+    )
     return greeting.to_text()
 
 
