@@ -8,7 +8,6 @@ import ipaddress
 import os
 import secrets
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -110,7 +109,7 @@ def database(url: str, data: Path) -> dict[str, Any]:
 
 def _sqlite(name: str) -> dict[str, Any]:
     return {
-        "ENGINE": "realtime.sqlite" if find_spec("realtime.sqlite") else "django.db.backends.sqlite3",
+        "ENGINE": "realtime.sqlite",
         "NAME": name,
         "CONN_MAX_AGE": 60,
         "OPTIONS": {

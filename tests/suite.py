@@ -66,7 +66,7 @@ class Suite:
 
     def node(self, name: str, words: Sequence[str]) -> None:
         with self._timed(name) as result:
-            code, output = self._run(words, {})
+            code, output = self._run(words, {"NODE_OPTIONS": "--test-reporter=spec"})
             # Node's reporters differ only in the sign in front: # or an i in a circle.
             numbers = dict(re.findall(r"^\S (pass|fail|skipped) (\d+)$", output, re.MULTILINE))
             result.passed, result.failed = int(numbers.get("pass", 0)), int(numbers.get("fail", 0))

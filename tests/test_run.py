@@ -122,8 +122,13 @@ esac
 
 @pytest.mark.e2e
 def test_a_download_that_fails_says_what_why_and_what_to_try(bare: Clone) -> None:
-    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"}
-    done = bare.run(**nowhere, PIP_FIND_LINKS="", PIP_EXTRA_INDEX_URL="")
+    done = bare.run(
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_INDEX_URL="http://127.0.0.1:9/",
+        PIP_RETRIES="0",
+        PIP_FIND_LINKS="",
+        PIP_EXTRA_INDEX_URL="",
+    )
     assert done.returncode == 1
     what, why = done.stderr.splitlines()[0], done.stderr
     assert what.startswith("Failed: Python packages")
