@@ -1,23 +1,15 @@
 """Addresses of the project; `/ws`, `/data` and `/healthz` belong to server.py."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import path
 
-from project import signin
+from project import signin, views
 
 urlpatterns = [
+    path("", views.panel, name="panel"),
+    path("device/<int:pk>/", views.panel, name="panel-device"),
+    path("signin/", views.SignIn.as_view(), name="signin"),
+    path("signout/", views.SignOut.as_view(), name="signout"),
     path("hello/", signin.Hello.as_view(), name="hello"),
     path("admin/", admin.site.urls),
 ]
-
-if find_spec("project.views"):
-    from project import views
-
-    urlpatterns += [
-        path("", views.panel, name="panel"),
-        path("device/<int:pk>/", views.panel, name="panel-device"),
-        path("signin/", views.SignIn.as_view(), name="signin"),
-        path("signout/", views.SignOut.as_view(), name="signout"),
-    ]
