@@ -57,6 +57,9 @@ class Channel:
         else:
             self.slow.pop(client, None)
 
+    def of(self, client: Client) -> list[Subscription]:
+        return self._subscriptions.get(client, [])
+
     def members(self) -> Iterable[tuple[Client, list[Subscription]]]:
         return self._subscriptions.items()
 

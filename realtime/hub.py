@@ -259,15 +259,14 @@ class Hub:
 
     def _lose(self, subscription: Subscription) -> bool:
         """Note that the subscription can no longer be continued; True if it must be dealt with now."""
-        subscription.seen.clear()
         if subscription.sent is not None and subscription.state is not State.JOINING:
             self._snapshots.forget(subscription)
             subscription.state = State.JOINING
             return True
         if subscription.state is State.LIVE:
-            # Positions of the new epoch mean nothing to who has not taken a snapshot in it.
+            # Positions of the new epoch mean nothing to who has not taken a snapshot in it. What it has seen stays:
+            # until it subscribes anew, an older revision still must not reach it.
             subscription.epoch = None
-            self._snapshots.check(subscription)
             return True
         subscription.stale = True
         return False

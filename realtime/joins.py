@@ -116,6 +116,10 @@ class Subscription:
         return self.state is State.LIVE and not self.seen and self.sent is None
 
     @property
+    def continuable(self) -> bool:
+        return self.state is State.LIVE and not self.withheld and self.epoch is not None
+
+    @property
     def channel_data(self) -> dict[str, Any]:
         return {"local_channel": self.local, "remote_channels": list(self.channels), "action": "subscribe"}
 

@@ -133,8 +133,12 @@ class Snapshots:
                     self._put(subscription, heartbeat(dict.fromkeys(subscription.channels, position)))
 
     def position(self, subscription: Subscription) -> Position | None:
-        """Where this subscription can be continued from, if it can, once everything collected is sent."""
-        if subscription.state is not State.LIVE or subscription.withheld or subscription.epoch is None:
+        """Where the client can continue from once everything collected is sent; None while one of its subscriptions of
+        these channels cannot, because a client knows positions by channel."""
+        for channel in self._channels.of(subscription):
+            if not all(member.continuable for member in channel.of(subscription.connection)):
+                return None
+        if subscription.epoch is None:
             return None
         return subscription.epoch, self._channels.offsets[subscription.stream]
 
