@@ -39,6 +39,8 @@ class ModelRouter(BaseRouter):
     # Of a list in a client's filter.
     filter_values: ClassVar[int] = 100
     paginate_by: ClassVar[int | None] = None
+    # Of a snapshot, the first by the model's ordering; for histories, the whole of which nobody wants at once.
+    snapshot_limit: ClassVar[int | None] = None
     # Arguments that say which object is meant, and are never values to write.
     lookup_args: ClassVar[Sequence[str]] = ("id", "pk")
     include_related: ClassVar[Sequence[Any]] = ()

@@ -103,10 +103,11 @@ def scope_conditions(
     for a value, since it may have come from the client."""
     allowed = dict.fromkeys(names, LOOKUPS)
     for name in context:
-        if name not in allowed and name.rpartition("__")[0] not in allowed:
+        field, _, lookup = (name, "", "exact") if name in allowed else name.rpartition("__")
+        if field not in allowed or lookup not in (*LOOKUPS, "eq") or kind_of(_field(model, field, id_field)) is None:
             raise ImproperlyConfigured(
-                f"A subscription context of {model.__name__} uses {name!r}, which is neither in filter_fields nor in "
-                "scope_fields."
+                f"A subscription context of {model.__name__} uses {name!r}; it may use fields of the model's own table "
+                "that stand in filter_fields or scope_fields, each with one lookup."
             )
     values = {name: publish_value(value) for name, value in context.items()}
     return conditions(model, values, allowed, id_field=id_field, limit=SCOPE_VALUES)

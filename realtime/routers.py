@@ -13,7 +13,7 @@ from realtime.subscriptions import entries
 
 __all__ = [
     "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan", "Router", "Snapshot",
-    "plan", "register", "run", "verb",
+    "entries", "plan", "register", "run", "verb",
 ]  # fmt: skip
 
 # SwampDragon's names.

@@ -69,7 +69,7 @@ def model_plan(router: ModelRouter, local: str, args: Mapping[str, Any]) -> Plan
         local=local,
         filter=wanted,
         object_map=serializer.get_object_map(),
-        snapshot=lambda: snapshot(serializer, queries.query(wanted)),
+        snapshot=lambda: snapshot(serializer, queries.query(wanted), router.snapshot_limit),
     )
 
 
@@ -99,11 +99,17 @@ def _checked(contexts: Iterable[Any]) -> Iterable[Mapping[str, Any]]:
         yield context
 
 
-def snapshot(serializer: type[ModelSerializer], wanted: Q) -> Snapshot:
-    """The objects and the journal's revisions of their model as of one moment; it blocks no writer."""
+def snapshot(serializer: type[ModelSerializer], wanted: Q, limit: int | None = None) -> Snapshot:
+    """The objects and the journal's revisions of their model as of one moment; it blocks no writer.
+
+    With a limit, those that come first by the model's ordering; in the order of their keys all the same.
+    """
     from realtime import journal, view
 
     model: type[Model] = serializer.opts.model
+    if limit is not None:
+        first = model._base_manager.filter(wanted).order_by(*model._meta.ordering or ())[:limit]
+        wanted = Q(pk__in=first.values("pk"))
     with view.consistent():
         revisions = journal.revisions(model._meta.label_lower)
         rows = serializer.get_queryset().filter(wanted).order_by("pk")
