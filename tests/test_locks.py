@@ -19,7 +19,8 @@ def pinned(lock: Path) -> dict[str, str]:
 def wanted(group: str | None) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = project["dependency-groups"][group] if group else project["project"]["dependencies"]
-    return {re.split(r"[<>=!~ \[]", line)[0].lower() for line in lines}
+    own = {re.split(r"[<>=!~ \[]", line)[0].lower() for line in lines if isinstance(line, str)}
+    return own.union(*(wanted(line["include-group"]) for line in lines if isinstance(line, dict)))
 
 
 def test_there_is_a_lock_for_each_set() -> None:
