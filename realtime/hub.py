@@ -106,6 +106,22 @@ class Hub:
             self._snapshots.remove(subscription, list(subscription.sent))
         self.flush()
 
+    def suspend(self, subscription: Subscription) -> None:
+        """Its rights are about to be judged anew: nothing of its channels is sent to it until `resume`, neither changes
+        nor the rest of a snapshot. Harmless while joining, and twice."""
+        self.flush()
+        if subscription.joined:
+            self._snapshots.suspend(subscription)
+
+    def resume(self, subscription: Subscription) -> bool:
+        """Its rights are what they were: go on where it was, with what was held back. False, for a legacy subscription
+        whose stream was lost meanwhile: it must be healed."""
+        if subscription.joined and subscription.suspended is not None and self._healthy(subscription):
+            self.flush()
+            self._snapshots.resume(subscription)
+            return True
+        return not subscription.joined or subscription.suspended is None
+
     # -- publishing -------------------------------------------------------------------------------------------------
 
     def publish(self, change: Change, offset: int) -> None:
@@ -276,6 +292,7 @@ class Hub:
         if subscription.sent is None or not subscription.stale:
             return True
         subscription.stale = False
+        subscription.suspended = None
         subscription.state = State.JOINING
         return False
 

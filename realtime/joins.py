@@ -61,6 +61,7 @@ class Subscription:
         "stale",
         "state",
         "stream",
+        "suspended",
         "told",
         "withheld",
     )
@@ -87,6 +88,8 @@ class Subscription:
         self.object_map = object_map
         self.client_context = client_context
         self.state = State.JOINING
+        # What it was before it was suspended, if it is.
+        self.suspended: State | None = None
         # False again when it has left: what was read for it meanwhile is for nobody.
         self.joined = False
         # Newest change per object and all events since joining, with their offsets.

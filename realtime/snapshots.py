@@ -88,6 +88,25 @@ class Snapshots:
                 id_, type_ = subscription.sent.pop(key)
                 self._send_change(subscription, key, DELETED, {"id": id_, "_type": type_}, gone=False)
 
+    def suspend(self, subscription: Subscription) -> None:
+        """Hold changes back again, and the rest of a snapshot with them."""
+        if subscription.state is not State.JOINING:
+            subscription.suspended = subscription.state
+            subscription.state = State.JOINING
+            self._ended(subscription)
+            for channel in self._channels.of(subscription):
+                channel.sort(subscription.connection)
+
+    def resume(self, subscription: Subscription) -> None:
+        """Go on from where it was suspended."""
+        state, subscription.suspended = subscription.suspended, None
+        if state is State.LIVE:
+            self._release(subscription)
+        elif state is State.PARTS:
+            subscription.state = state
+            self._catch_up(subscription)
+            self._go_on(subscription)
+
     def forget(self, subscription: Subscription) -> None:
         """No further part of it is sent."""
         subscription.pending.clear()
@@ -190,26 +209,32 @@ class Snapshots:
             subscription.knows((key, Raw(text)) for key, text in texts)
         self._ended(subscription)
         if more:
-            # Behind the client's other snapshots.
-            self._under_way.setdefault(subscription.connection, {})[subscription] = None
-            self._turn.wake()
+            self._go_on(subscription)
         else:
             self._release(subscription)
 
-    def _release(self, subscription: Subscription) -> None:
-        """Live, with what was held back in order."""
-        subscription.state = State.LIVE
+    def _catch_up(self, subscription: Subscription) -> None:
+        """Send what was held back, in order."""
         for offset, item in subscription.let_go():
             if isinstance(item, Change) and subscription.judge(item, subscription.wants(item)) is not Verdict.SEND:
                 continue
             for key, text in subscription.frames(offset, item):
                 self._put(subscription, text, key)
+
+    def _release(self, subscription: Subscription) -> None:
+        subscription.state = State.LIVE
+        self._catch_up(subscription)
         if subscription.stale and subscription.sent is None:
             subscription.stale = False
             subscription.epoch = None
             for name in subscription.channels:
                 self._put(subscription, resync(name), ("resync", name))
         self.check(subscription)
+
+    def _go_on(self, subscription: Subscription) -> None:
+        # Behind the client's other snapshots.
+        self._under_way.setdefault(subscription.connection, {})[subscription] = None
+        self._turn.wake()
 
     def _ended(self, subscription: Subscription) -> None:
         parts = self._under_way.get(subscription.connection)

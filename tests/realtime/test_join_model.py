@@ -209,6 +209,14 @@ class Screen:
         self.node.hub.join(subscription)
         return subscription
 
+    def judge_anew(self) -> None:
+        """The rights of its user are asked for again, and are what they were."""
+        for subscription in self.connection.subscriptions.values():
+            if subscription.suspended is None:
+                self.node.hub.suspend(subscription)
+            else:
+                self.node.hub.resume(subscription)
+
     def _caught_up(self, todo: tuple[Any, ...]) -> bool:
         _, _, _, _, epoch, offset = todo
         stream = self.node.stream
@@ -309,6 +317,8 @@ def finish(node: Node, screens: list[Screen]) -> list[str]:
     """The last fault is over: whatever is under way comes to its end."""
     for screen in screens:
         screen.stalled = False
+        for subscription in screen.connection.subscriptions.values():
+            node.hub.resume(subscription)
     for _ in range(1000):
         job = node.database.load()
         node.bus.publish(job)
@@ -382,6 +392,8 @@ def story(seed: int) -> list[str]:
             screen.away = choose.choice((0, 3, 6))
         elif dice < 0.985:
             node.bus.renew()
+        elif dice < 0.995:
+            screen.judge_anew()
         for each in screens:
             each.read()
     return finish(node, screens)
