@@ -36,12 +36,11 @@ RETRY = (0.1, 0.5)
 
 
 class RedisBus(Bus):
-    """`identity` names the database whose changes are published: another one behind the same Redis is a new epoch."""
+    """Installations that share a Redis need prefixes of their own."""
 
-    def __init__(self, url: str, identity: str, *, prefix: str = "marshlight", limits: Limits | None = None) -> None:
+    def __init__(self, url: str, *, prefix: str = "marshlight", limits: Limits | None = None) -> None:
         self._url = url
         self._address = Address.of(url)
-        self._identity = identity
         # Redis' pub/sub does not know database numbers, so the prefix does.
         self._prefix = f"{prefix}:{self._address.database}"
         self._limits = limits or Limits()
@@ -210,7 +209,7 @@ class RedisBus(Bus):
 
     def _run(self, script: str, stream: str, *more: str | int) -> Any:
         """Run a script from a publisher's thread. Raises BusUnavailable."""
-        words = self._words_of(script, stream, self._identity, more)[1:]
+        words = self._words_of(script, stream, self.identity, more)[1:]
         try:
             try:
                 return self._redis.evalsha(self._digest(script), *words)

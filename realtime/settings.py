@@ -44,6 +44,8 @@ class Settings:
     # -- one user ----------------------------------------------------------------------------------------------
     # Every open page, every board and every script of one user counts; a runaway reconnect loop ends here.
     CONNECTIONS_PER_USER = Default(100)
+    # Of one address, as long as nobody knows who it is. A school or an office is one address.
+    CONNECTIONS_PER_ADDRESS = Default(1000)
 
     # -- time --------------------------------------------------------------------------------------------------
     # Headers of a handshake; half-finished ones are an old way to use up a server.
@@ -72,6 +74,29 @@ class Settings:
     # Published rows stay so long: a snapshot must know the revision of whatever may still be on its way to it.
     JOURNAL_SECONDS = Default(900.0)
 
+    # -- the bus and the relay ---------------------------------------------------------------------------------
+    # Begins every key and channel in Redis: installations that share one need different names.
+    BUS_PREFIX = Default("marshlight")
+    # How long a change waits at most when its wake was lost. A read of nothing takes 0.3 ms on PostgreSQL.
+    RELAY_POLL_SECONDS = Default(0.1)
+    # SQLite tells in 9 microseconds whether anybody committed, so this is asked as often; other commits come with a wake.
+    RELAY_GLANCE_SECONDS = Default(0.01)
+    # Rows of one step: what is read, loaded and published together. 500 rows take some 50 ms.
+    RELAY_BATCH = Default(500)
+    # Between two attempts when the database or the bus does not answer: half of what a screen may lag.
+    RELAY_RETRY_SECONDS = Default(0.5)
+    # More due objects of one model than JOURNAL_MASS become a resync, but not again so soon: then they are published
+    # one by one, unless they are more than the history holds.
+    RELAY_MASS_SECONDS = Default(10.0)
+    # How often published rows are pruned and what was set aside is tried again.
+    RELAY_TIDY_SECONDS = Default(60.0)
+
+    # -- health ------------------------------------------------------------------------------------------------
+    # The oldest change that waits to be published; normal are milliseconds.
+    JOURNAL_RED_SECONDS = Default(10.0)
+    # SQLite needs room for its log beside the database, and PostgreSQL stops writing without any.
+    DISK_RED_BYTES = Default(100 * 1024 * 1024)
+
     # -- the process -------------------------------------------------------------------------------------------
     # Threads that run verbs: each holds one database connection.
     VERB_THREADS = Default(8)
@@ -79,6 +104,8 @@ class Settings:
     PAGE_THREADS = Default(8)
     # The largest HTTP body that Django's pages take through this server: forms, not films.
     BODY_BYTES = Default(2 * 1024 * 1024)
+    # Whether X-Forwarded-For and -Proto come from our own proxy. None: if MARSHLIGHT_URL is https, since TLS ends there.
+    BEHIND_PROXY: Default[bool | None] = Default(None)
 
 
 settings = Settings()

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from realtime.bus import Bus, Limits, MemoryBus, Message, Publication, Renewed
+from realtime.bus import Bus, Limits, Message, Publication, Renewed
+from realtime.bus_memory import MemoryBus
 from realtime.bus_redis import RedisBus
 
 from .bus_base import Listener, buses, close_buses, publication, run, until, wait_until
@@ -27,7 +28,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
             bus = MemoryBus(Limits(**limits))
         else:
             url = request.getfixturevalue("redis_url")
-            bus = RedisBus(url, "database-1", prefix=uuid.uuid4().hex, limits=Limits(**limits))
+            bus = RedisBus(url, prefix=uuid.uuid4().hex, limits=Limits(**limits))
         buses.append(bus)
         return bus
 
@@ -247,7 +248,7 @@ def test_publishers_in_many_threads_make_one_gapless_stream_in_which_no_object_g
                 thread.start()
             await until(lambda: not any(t.is_alive() for t in threads))
             head = (await bus.heads(["device"]))["device"][1]
-            await until(lambda: listener.messages[-1].offset == head)
+            await until(lambda: listener.messages and listener.messages[-1].offset == head)
             assert [m.offset for m in listener.messages] == list(range(1, head + 1))
             newest: dict[str, int] = {}
             for message in listener.messages:

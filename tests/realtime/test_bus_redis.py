@@ -30,7 +30,8 @@ def bus(server: services.Redis) -> Iterator[RedisBus]:
 
 
 def redis_bus(server: services.Redis, identity: str = "database-1", prefix: str = "marshlight") -> RedisBus:
-    bus = RedisBus(server.url, identity, prefix=prefix)
+    bus = RedisBus(server.url, prefix=prefix)
+    bus.identity = identity
     buses.append(bus)
     return bus
 
