@@ -137,6 +137,8 @@ STATICFILES_DIRS = [(prefix, str(path)) for prefix, path in _static.items() if p
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 0  # names carry no hash, so browsers ask each time; the answer is a 304
 
+MEDIA_ROOT = DATA_DIR / "media"  # whoever adds a file field stores nothing beside the sources
+
 # -- log -------------------------------------------------------------------------------------------------------
 
 LOGGING = {
