@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import services
 from tests.clone import CHOSEN, ROOT
 
 CONFIGURATION = ROOT / "supervisor" / "supervisord.conf"
