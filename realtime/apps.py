@@ -13,9 +13,10 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from realtime import checks, registry, wake  # noqa: F401  importing the checks registers them
+        from realtime import checks, registry, wake, watched  # noqa: F401  importing the checks registers them
 
         registry.autodiscover()
+        watched.declare()
         wake.watch_connections()
         pre_migrate.connect(_before_migrations, sender=self, dispatch_uid="realtime.triggers")
         # Of no single sender: the apps are told in turn, and only behind the last one is everybody's table complete.

@@ -156,9 +156,10 @@ class Sessions:
 
     def _expiries(self, session_keys: Sequence[str]) -> dict[str, dt.datetime | None]:
         """When each of the sessions that still exist ends; None where only the store itself knows."""
-        model = getattr(_store(), "model", None)
-        if model is None:  # sessions without a table: asked one by one
+        store = _store()
+        if not hasattr(store, "get_model_class"):  # sessions without a table: asked one by one
             return {key: None for key in session_keys if self._load(key)}
+        model = store.get_model_class()
         found: dict[str, dt.datetime | None] = {}
         for part in chunks(session_keys):
             rows = model.objects.filter(session_key__in=part, expire_date__gt=timezone.now())
