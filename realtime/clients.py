@@ -1,0 +1,156 @@
+"""The connections of this process: who is here, how many of one user, and whether they are still alive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any
+
+from realtime.connection import Connection
+from realtime.errors import CloseCode, LoginRequired
+from realtime.hub import Hub
+from realtime.sessions import Identity
+from realtime.settings import settings
+from realtime.shell import Shell
+
+logger = logging.getLogger("realtime.clients")
+
+# How exact heartbeats, pings and deadlines are; one look at everybody costs some 0.3 µs each.
+TICK_SECONDS = 1.0
+
+
+class Clients:
+    def __init__(self, hub: Hub, clock: Callable[[], float]) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._all: dict[str, Connection] = {}
+        self._owned: dict[Hashable, dict[str, Connection]] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(list(self._all.values()))
+
+    # -- who is here ------------------------------------------------------------------------------------------------
+
+    def add(self, connection: Connection, identity: Identity) -> bool:
+        """False if this user has too many already, or nobody new is taken."""
+        if self._stopping or not self._own(connection, identity):
+            return False
+        self._all[connection.id] = connection
+        self._empty.clear()
+        logger.debug("%s opened: %s %s", connection.id, identity.kind, identity.key)
+        return True
+
+    def identify(self, connection: Connection, identity: Identity) -> bool:
+        """The same connection, now known as somebody; False if that one has too many."""
+        return self._own(connection, identity)
+
+    def remove(self, connection: Connection, code: int) -> None:
+        if self._all.pop(connection.id, None) is not None:
+            logger.debug("%s closed: %d", connection.id, code)
+        self._disown(connection)
+        if not self._all:
+            self._empty.set()
+
+    def of_users(self, users: Iterable[Any] | None) -> list[Connection]:
+        """The connections of these users, given as the wire or Python writes their keys; None: of everybody."""
+        if users is None:
+            return list(self._all.values())
+        return [c for user in users for c in self._owned.get(("user", str(user)), {}).values()]
+
+    def _own(self, connection: Connection, identity: Identity) -> bool:
+        shell: Shell = connection.shell
+        owner, most = _owner(shell, identity)
+        if owner != shell.owner:
+            if len(self._owned.get(owner, ())) >= most:
+                logger.info("%s refused: %s has %d connections", connection.id, owner, most)
+                return False
+            self._disown(connection)
+            self._owned.setdefault(owner, {})[connection.id] = connection
+            shell.owner = owner
+        connection.identity = identity
+        connection.user = identity.user
+        return True
+
+    def _disown(self, connection: Connection) -> None:
+        owned = self._owned.get(connection.shell.owner)
+        if owned is not None:
+            owned.pop(connection.id, None)
+            if not owned:
+                del self._owned[connection.shell.owner]
+
+    # -- alive ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Tell everybody to come back elsewhere, and wait a little for their goodbyes."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+        for connection in self.of_users(None):
+            connection.shut(CloseCode.GOING_AWAY)
+        try:
+            await asyncio.wait_for(self._empty.wait(), settings.STOP_SECONDS)
+        except TimeoutError:
+            logger.warning("%d connections did not say goodbye", len(self))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                self.look()
+            except Exception:
+                logger.exception("looking after the connections failed")
+
+    def look(self) -> None:
+        """One look at everybody: who is silent, who is nobody, whose heartbeat is due."""
+        now = self._clock()
+        pong, often, seldom = settings.PONG_SECONDS, settings.HEARTBEAT_SECONDS, settings.HEARTBEAT_HIDDEN_SECONDS
+        beats: list[Connection] = []
+        positions: list[Connection] = []
+        for connection in list(self._all.values()):
+            shell: Shell = connection.shell
+            socket = shell.socket
+            if connection.closed is not None:
+                continue
+            if now - socket.heard > pong and not socket.paused:
+                connection.shut(CloseCode.NO_PONG)
+                continue
+            if now - max(socket.heard, socket.pinged) > pong / 2:
+                socket.ping()
+            if connection.identity.anonymous and not shell.public and now >= connection.login_deadline:
+                connection.refuse(CloseCode.IDENTITY, LoginRequired())
+                continue
+            # Half a tick early rather than half a tick late: pages count the seconds.
+            if now - shell.beat_at >= (often if shell.visible else seldom) - TICK_SECONDS / 2:
+                shell.beat_at = now
+                if now - shell.positions_at >= settings.POSITION_SECONDS - TICK_SECONDS / 2:
+                    shell.positions_at = now
+                    positions.append(connection)
+                else:
+                    beats.append(connection)
+        self._hub.beat(beats)
+        self._hub.beat(positions, positions=True)
+        for connection in (*beats, *positions):
+            beat: bytes | None = getattr(connection.transport, "beat", None)
+            if beat is not None:
+                connection.put(beat, "heartbeat")
+                connection.flush()
+
+
+def _owner(shell: Shell, identity: Identity) -> tuple[Hashable, int]:
+    """Whom a connection counts for, and how many of those there may be."""
+    if identity.user_id is not None:
+        return ("user", str(identity.user_id)), settings.CONNECTIONS_PER_USER
+    if not identity.anonymous:
+        return (identity.kind, identity.key), settings.CONNECTIONS_PER_USER
+    return ("address", shell.address), settings.CONNECTIONS_PER_ADDRESS

@@ -1,0 +1,195 @@
+"""Rights and identities judged anew: at once when a change says so, and every few seconds whether one did or not.
+
+Told in one turn of the loop: the subscriptions concerned are suspended before anything that was published later is
+delivered. Then the database is asked, in threads: whoever may go on does, others are told to subscribe anew, and whose
+identity has ended is closed with 4001.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils import timezone
+
+from realtime import sessions
+from realtime.calls import Caller, Calls, IdentityEnded
+from realtime.change import Control
+from realtime.clients import Clients
+from realtime.connection import Connection
+from realtime.errors import CloseCode, LoginRequired, RealtimeError
+from realtime.hub import Hub, Subscription
+from realtime.settings import settings
+
+logger = logging.getLogger("realtime.kicks")
+
+# `Control.reason` of what ends identities and changes nobody's rights: it costs one query per server.
+IDENTITY = "identity"
+# Connections whose subscriptions are judged at the same time, so that calls still find a thread.
+AT_ONCE = 3
+RETRY_SECONDS = 1.0
+# After so long without an answer of the database the client is told to subscribe anew, which it does when it can.
+PATIENCE_SECONDS = 10.0
+
+
+class Kicks:
+    def __init__(self, hub: Hub, calls: Calls, clients: Clients) -> None:
+        self._hub = hub
+        self._calls = calls
+        self._clients = clients
+        self._asked = asyncio.Event()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._judging: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # -- rights -----------------------------------------------------------------------------------------------------
+
+    def judge(self, control: Control) -> None:
+        """Called while the message is delivered: from here on these users get nothing until they are judged."""
+        self._asked.set()
+        if control.reason == IDENTITY:
+            return
+        for connection in self._clients.of_users(control.users):
+            connection.shell.rights += 1
+            concerned = self._concerned(connection)
+            for subscription in concerned:
+                self._hub.suspend(subscription)
+            if concerned and connection.id not in self._judging:
+                self._judging.add(connection.id)
+                self._calls.spawn(self._judge(connection))
+
+    async def _judge(self, connection: Connection) -> None:
+        try:
+            async with self._turns:
+                deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+                while connection.closed is None and not await self._judge_once(connection):
+                    if asyncio.get_running_loop().time() > deadline:
+                        self._expel(connection, self._concerned(connection))
+                        return
+        finally:
+            self._judging.discard(connection.id)
+
+    async def _judge_once(self, connection: Connection) -> bool:
+        """False if it must be done again: rights changed meanwhile, or the database does not answer."""
+        asked = self._concerned(connection)
+        try:
+            held, judged = await self._calls.run(connection, lambda caller: self._still(caller, asked))
+        except IdentityEnded:
+            connection.refuse(CloseCode.IDENTITY, LoginRequired())
+            return True
+        except Exception:
+            logger.exception("%s: its rights could not be judged", connection.id)
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        if connection.closed is not None:
+            return True
+        if connection.shell.rights != judged:
+            return False
+        current = [s for s in asked if connection.subscriptions.get(s.local) is s]
+        self._expel(connection, [s for s in current if s not in held])
+        for subscription in current:
+            if subscription in held:
+                self._hub.resume(subscription)
+        return True
+
+    def _concerned(self, connection: Connection) -> list[Subscription]:
+        """All but those that are joining: these compare the number of the rights themselves, before they reply."""
+        joining = self._calls.joining.under_way
+        return [s for s in connection.subscriptions.values() if s not in joining]
+
+    def _still(self, caller: Caller, subscriptions: Iterable[Subscription]) -> list[Subscription]:
+        """Those whose channels are the same under the rights of today; in a thread."""
+        held = []
+        for subscription in subscriptions:
+            try:
+                plan = self._calls.replan(caller, subscription.call)
+            except RealtimeError:
+                continue
+            if plan.channels == subscription.channels:
+                held.append(subscription)
+        return held
+
+    def _expel(self, connection: Connection, subscriptions: Iterable[Subscription]) -> None:
+        for subscription in subscriptions:
+            self._hub.expel(subscription)
+            connection.unsubscribe(subscription.local)
+            logger.info("%s: no longer follows %s", connection.id, subscription.stream)
+
+    # -- identities -------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), settings.IDENTITY_SECONDS)
+            self._asked.clear()
+            try:
+                await self.check()
+            except Exception as error:
+                logger.error("identities could not be checked: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def check(self) -> None:
+        """Close whose identity has ended; the others get their users as they are now."""
+        now = timezone.now()
+        asked: list[Connection] = []
+        for connection in self._clients.of_users(None):
+            if connection.identity.expired(now):
+                self._kick(connection)
+            elif not connection.identity.anonymous:
+                asked.append(connection)
+        identities = {connection.identity for connection in asked}
+        if not identities:
+            return
+        held = {identity: identity for identity in await self._calls.in_thread(sessions.holding, identities)}
+        for connection in asked:
+            if connection.closed is None and connection.identity in identities:
+                fresh = held.get(connection.identity)
+                if fresh is None:
+                    self._kick(connection)
+                else:
+                    connection.identity, connection.user = fresh, fresh.user
+
+    def _kick(self, connection: Connection) -> None:
+        logger.info("%s: its %s has ended", connection.id, connection.identity.kind)
+        connection.refuse(CloseCode.IDENTITY, LoginRequired())
+
+    # -- legacy clients ---------------------------------------------------------------------------------------------
+
+    def heal(self, subscriptions: list[Subscription]) -> None:
+        """Read the rows for clients that cannot be told to; by today's rights."""
+        for subscription in subscriptions:
+            self._calls.spawn(self._heal(subscription))
+
+    async def _heal(self, subscription: Subscription) -> None:
+        connection: Any = subscription.connection
+        while connection.closed is None and subscription.joined:
+            try:
+                async with self._turns:
+                    plan, judged = await self._calls.run(
+                        connection, lambda caller: self._calls.replan(caller, subscription.call)
+                    )
+                    if plan.channels != subscription.channels or plan.snapshot is None:
+                        self._expel(connection, [subscription])
+                        return
+                    snapshot, _ = await self._calls.joining.read(plan)
+                if connection.shell.rights == judged and self._hub.heal(
+                    subscription, snapshot.objects, snapshot.revisions
+                ):
+                    return
+            except (IdentityEnded, RealtimeError):
+                self._expel(connection, [subscription])
+                return
+            except Exception:
+                logger.exception("%s: could not be healed; trying again", connection.id)
+                await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,52 @@
+"""What one server process consists of, so that its parts find each other without globals."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from realtime.bus import Bus
+from realtime.calls import Calls
+from realtime.clients import Clients
+from realtime.hub import Hub
+from realtime.kicks import Kicks
+from realtime.limits import Limits
+from realtime.node import Node
+from realtime.settings import limits
+
+
+@dataclass
+class Process:
+    """Made on the loop that serves; `start`, and `stop` when it is over."""
+
+    bus: Bus
+    limits: Limits = field(default_factory=limits)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def schedule() -> None:
+            loop.call_soon(self.hub.flush)
+
+        self.hub = Hub(schedule, self.limits)
+        self.clients = Clients(self.hub, self.clock)
+        self.node = Node(self.bus, self.hub, self.clock, self.limits)
+        self.calls = Calls(self.hub, self.node, self.clients, self.limits)
+        self.kicks = Kicks(self.hub, self.calls, self.clients)
+        self.node.on_control = self.kicks.judge
+        self.node.on_unhealed = self.kicks.heal
+
+    async def start(self) -> None:
+        await self.node.start()
+        self.clients.start()
+        self.kicks.start()
+
+    async def stop(self) -> None:
+        """Say goodbye to every client, end what runs, give the threads back."""
+        await self.clients.stop()
+        await self.kicks.stop()
+        await self.node.stop()
+        await self.calls.stop()

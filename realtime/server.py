@@ -1,0 +1,272 @@
+"""The server process: Tornado's application, the relay, the apps' background services; started and ended in order.
+
+Routers and services are found through the apps; nothing here knows what they are about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, FallbackHandler, RequestHandler
+
+from realtime import sockjs
+from realtime.bus import get_bus
+from realtime.handler import SocketHandler
+from realtime.health import Check, Health, HealthHandler
+from realtime.process import Process
+from realtime.relay import Relay
+from realtime.settings import settings
+from realtime.transport import Plain
+from realtime.wsgi import Pages
+
+logger = logging.getLogger("realtime.server")
+access = logging.getLogger("tornado.access")
+
+# For `./run` and supervisors: 75 is EX_TEMPFAIL of sysexits.h, 98 is Linux' EADDRINUSE.
+EXIT_SECOND_INSTANCE = 75
+EXIT_PORT_TAKEN = 98
+# A request's headers: cookies are the largest part, and browsers send a few KiB of them.
+HEADER_BYTES = 32 * 1024
+SERVICE_SECONDS = 3.0
+
+
+class Service(Protocol):
+    """What an app runs beside the server: named in its AppConfig as `services = ["shop.till.Till"]`, made without
+    arguments. An optional `health()` is shown under /healthz."""
+
+    def start(self) -> None:
+        """Return at once; work happens in a thread of the service's own."""
+
+    def stop(self) -> None:
+        """End within three seconds."""
+
+
+# -- what is served --------------------------------------------------------------------------------------------------
+
+
+def make_application(process: Process, health: Health, pages: Pages) -> Application:
+    return Application(
+        [
+            (r"/ws", SocketHandler, {"process": process, "transport": Plain()}),
+            *sockjs.routes(process),
+            (r"/healthz", HealthHandler, {"process": process, "health": health}),
+            (r".*", FallbackHandler, {"fallback": pages}),
+        ],
+        log_function=log_request,
+    )
+
+
+def log_request(handler: RequestHandler) -> None:
+    """One line, without the query: old clients carry their token there."""
+    status = handler.get_status()
+    level = logging.ERROR if status >= 500 and status != 503 else logging.DEBUG
+    access.log(level, "%d %s %s", status, handler.request.method, handler.request.path)
+
+
+class WithoutQuery(logging.Filter):
+    """Cuts the query from Tornado's own lines about pages."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(re.sub(r"\?\S*", "", arg) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+# -- beside it -------------------------------------------------------------------------------------------------------
+
+
+class RelayService:
+    """The relay as a service of this process."""
+
+    def __init__(self) -> None:
+        self._relay = Relay(get_bus())
+
+    def start(self) -> None:
+        self._relay.start()
+
+    def stop(self) -> None:
+        self._relay.stop(SERVICE_SECONDS)
+
+    def health(self) -> dict[str, Any]:
+        told = self._relay.health()
+        return {"ok": told.ok, **asdict(told)}
+
+
+def find_services(relay: bool) -> dict[str, Service]:
+    """By the name that health shows."""
+    found: dict[str, Service] = {"relay": RelayService()} if relay else {}
+    for config in apps.get_app_configs():
+        for path in getattr(config, "services", ()):
+            found[path] = import_string(path)()
+    return found
+
+
+@contextlib.contextmanager
+def running(services: dict[str, Service]) -> Iterator[None]:
+    """Started in order, stopped in the reverse one, all of them even if one fails to."""
+    with contextlib.ExitStack() as stack:
+        for name, service in services.items():
+            service.start()
+            stack.callback(_stop, name, service)
+        yield
+
+
+def _stop(name: str, service: Service) -> None:
+    try:
+        service.stop()
+    except Exception:
+        logger.exception("%s could not be stopped", name)
+
+
+@contextlib.contextmanager
+def only_instance() -> Iterator[None]:
+    """With the bus in memory only one process may serve a data directory: another one's clients would never hear of its
+    changes. SystemExit if there is one."""
+    if getattr(django_settings, "REDIS_URL", ""):
+        yield
+        return
+    path = Path(django_settings.DATA_DIR) / "server.lock"
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            print(
+                f"Another server runs on {path.parent} already ({lock.read().strip() or 'unknown process'}). "
+                "Without REDIS_URL there can be only one.",
+                file=sys.stderr,
+            )
+            raise SystemExit(EXIT_SECOND_INSTANCE) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"process {os.getpid()}\n")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+
+async def serve(
+    port: int,
+    address: str,
+    parts: dict[str, Check],
+    ready: Callable[[int], None],
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`; then tell every client to come back, and end."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    sockets = bind_sockets(port, address)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: a test
+            loop.add_signal_handler(number, stop.set)
+    process = Process(get_bus())
+    health = Health(process, parts)
+    threads = ThreadPoolExecutor(settings.PAGE_THREADS, "realtime-page")
+    server = HTTPServer(
+        make_application(process, health, Pages(get_wsgi_application(), threads)),
+        xheaders=_behind_proxy(),
+        idle_connection_timeout=settings.HANDSHAKE_SECONDS,
+        body_timeout=3 * settings.HANDSHAKE_SECONDS,
+        max_header_size=HEADER_BYTES,
+        max_body_size=settings.BODY_BYTES,
+        max_buffer_size=2 * settings.BODY_BYTES,
+    )
+    await process.start()
+    server.add_sockets(sockets)
+    try:
+        ready(sockets[0].getsockname()[1])
+        await stop.wait()
+    finally:
+        server.stop()
+        await process.stop()
+        health.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.close_all_connections(), settings.STOP_SECONDS)
+        threads.shutdown(wait=False, cancel_futures=True)
+        await process.bus.unlink()
+
+
+def _behind_proxy() -> bool:
+    chosen = settings.BEHIND_PROXY
+    return django_settings.MARSHLIGHT_URL.startswith("https:") if chosen is None else chosen
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def main(words: Sequence[str]) -> None:
+    """What `server.py` does; Django is set up already."""
+    parser = argparse.ArgumentParser(prog="server.py", description="Serve pages, WebSockets and the relay.")
+    parser.add_argument("--port", type=int, default=8000, help="0: a free one")
+    parser.add_argument("--address", "--host", default="127.0.0.1")
+    parser.add_argument("--ready-file", type=Path, help="gets {port, pid} as JSON once connections are accepted")
+    parser.add_argument("--no-relay", action="store_true", help="`manage.py relay` runs elsewhere")
+    parser.add_argument("--no-services", action="store_true", help="the apps' background services run elsewhere")
+    chosen = parser.parse_args(words)
+    access.addFilter(WithoutQuery())
+
+    def ready(port: int) -> None:
+        logger.info("serving on %s port %d", chosen.address, port)
+        if chosen.ready_file:
+            # Renamed into place: whoever waits for the file never reads half of it.
+            part = chosen.ready_file.with_suffix(".part")
+            part.write_text(json.dumps({"port": port, "pid": os.getpid()}))
+            part.rename(chosen.ready_file)
+
+    with only_instance():
+        services = find_services(relay=not chosen.no_relay)
+        if chosen.no_services:
+            services = {name: service for name, service in services.items() if name == "relay"}
+        parts: dict[str, Check] = {
+            name: service.health for name, service in services.items() if hasattr(service, "health")
+        }
+        try:
+            with running(services):
+                asyncio.run(serve(chosen.port, chosen.address, parts, ready))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            print(f"Port {chosen.port} of {chosen.address} is taken.", file=sys.stderr)
+            raise SystemExit(EXIT_PORT_TAKEN) from None
+        finally:
+            get_bus().close()
+        logger.info("ended")
+    _end_hard_if_stuck()
+
+
+def _end_hard_if_stuck() -> None:
+    """Python waits for worker threads for ever; one that hangs in a verb must not keep the process."""
+    stuck = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(settings.STOP_SECONDS / max(1, len(stuck)))
+    left = [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if left:
+        logger.warning("not waiting for %s", ", ".join(left))
+        logging.shutdown()
+        os._exit(0)

@@ -1,0 +1,53 @@
+"""What a connection's pure core leaves to the server: its socket, its pace, whether somebody looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from realtime.connection import Connection
+from realtime.errors import CloseCode
+from realtime.transport import Socket
+
+if TYPE_CHECKING:
+    from realtime.process import Process
+
+
+class Shell:
+    __slots__ = ("_pause", "_process", "address", "beat_at", "connection", "owner", "positions_at", "public", "rights",
+                 "socket", "visible")  # fmt: skip
+
+    def __init__(self, connection: Connection, socket: Socket, process: Process, address: str) -> None:
+        self.connection = connection
+        self.socket = socket
+        self.address = address
+        # Who this counts for among the connections of one user; None while it counts for nobody.
+        self.owner: object = None
+        # A client counts as visible until it says otherwise.
+        self.visible = True
+        # It used what anybody may use, so it may stay although nobody knows it.
+        self.public = False
+        # Counts how often the rights of this client had to be judged anew: a plan made under an earlier number is void.
+        self.rights = 0
+        self.beat_at = self.positions_at = process.clock()
+        self._process = process
+        self._pause: asyncio.TimerHandle | None = None
+
+    def receive(self, text: str) -> None:
+        seconds = self.connection.receive(text)
+        if seconds > 0:
+            self._wait(seconds)
+        self._process.calls.pump(self.connection)
+
+    def closed(self, code: int) -> None:
+        """The socket is gone, whoever closed it."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self.connection.gone(CloseCode.GOING_AWAY)
+        self._process.clients.remove(self.connection, code)
+
+    def _wait(self, seconds: float) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        self.socket.pause()
+        self._pause = asyncio.get_running_loop().call_later(seconds, self.socket.resume)
