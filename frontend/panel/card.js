@@ -181,7 +181,7 @@ export class Card extends LitElement {
     }
     const hollow = shown.state === "unknown" || !this.connected;
     return html`<span class="age"><i class="dot ${hollow ? "hollow" : "good"}"></i><span class="num">${this._words}</span></span>${
-      this.viewOnly && shown.toggle ? html`<span class="only">${icon("lock")} View only</span>` : nothing
+      this.viewOnly && shown.toggle && shown.state === "confirmed" ? html`<span class="only">${icon("lock")} View only</span>` : nothing
     }`;
   }
 
@@ -192,10 +192,10 @@ export class Card extends LitElement {
   _line(shown, now) {
     if (!this.history) return nothing;
     const steps = !shown.measures && shown.unit === "";
-    const drawn = course(this.history.of(this.device.id), now, { width: 120, height: 38, steps });
+    const drawn = course(this.history.of(this.device.id), now, { width: 120, height: 38, steps, silent: shown.state === "offline" });
     if (!drawn) return nothing;
     return html`<svg class="line" viewBox="0 0 120 38" preserveAspectRatio="none" aria-hidden="true">
-      ${svg`<path class="area" d=${drawn.area}></path><path class="stroke" d=${drawn.line}></path>`}
+      ${svg`<path class="area" d=${drawn.area}></path><path class="stroke" d=${drawn.line}></path><path class="tail" d=${drawn.tail}></path>`}
     </svg>`;
   }
 

@@ -99,7 +99,8 @@ export function rail(devices, places) {
  */
 function tone(devices) {
   if (devices.some((device) => device.failed)) return "bad";
-  return devices.length > 0 && !devices.some(needsAttention) ? "good" : "";
+  const well = (/** @type {Device} */ device) => ["confirmed", "pending"].includes(stateOf(device));
+  return devices.length > 0 && devices.every(well) ? "good" : "";
 }
 
 /**

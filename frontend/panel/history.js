@@ -50,11 +50,12 @@ export class History {
 
 /**
  * @param {Point[]} points
- * @param {number} now the line goes on to this moment
- * @param {{width: number, height: number, steps: boolean}} shape steps: on/off, which has nothing in between
- * @returns {{line: string, area: string} | null} SVG paths; null when there is no course to draw
+ * @param {number} now
+ * @param {{width: number, height: number, steps: boolean, silent: boolean}} shape steps: on/off, which has nothing in
+ *   between; silent: nobody knows whether the last value still holds
+ * @returns {{line: string, area: string, tail: string} | null} SVG paths; null when there is no course to draw
  */
-export function course(points, now, { width, height, steps }) {
+export function course(points, now, { width, height, steps, silent }) {
   if (points.length < 2) return null;
   const from = points[0][0];
   const until = Math.max(now, points[points.length - 1][0]);
@@ -67,6 +68,8 @@ export function course(points, now, { width, height, steps }) {
   const y = (/** @type {number} */ value) => (height * (0.9 - 0.8 * (high === low ? 0.5 : (value - low) / (high - low)))).toFixed(1);
   let line = `M${x(from)} ${y(values[0])}`;
   for (const [time, value] of points.slice(1)) line += steps ? `H${x(time)}V${y(value)}` : `L${x(time)} ${y(value)}`;
-  line += `H${x(until)}`;
-  return { line, area: `${line}V${height}H0Z` };
+  const last = points[points.length - 1];
+  const tail = silent ? `M${x(last[0])} ${y(last[1])}H${x(until)}` : "";
+  if (!silent) line += `H${x(until)}`;
+  return { line, area: `${line}V${height}H0Z`, tail };
 }

@@ -1,10 +1,23 @@
-/** Symbols of `icons.svg`, which lies beside this folder whatever the static files' address is. */
+/**
+ * Symbols of `icons.svg`. They are taken into the page once: what is to be drawn when the server is away must be here
+ * before.
+ */
 
 import { html } from "lit";
 
-const SPRITE = new URL("../icons.svg", import.meta.url).pathname;
-
 /** @param {string} name */
 export function icon(name) {
-  return html`<svg class="icon" aria-hidden="true"><use href="${SPRITE}#${name}"></use></svg>`;
+  return html`<svg class="icon" aria-hidden="true"><use href="#icon-${name}"></use></svg>`;
 }
+
+async function load() {
+  const answer = await fetch(new URL("../icons.svg", import.meta.url));
+  const sprite = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
+  for (const symbol of sprite.querySelectorAll("symbol")) symbol.id = `icon-${symbol.id}`;
+  sprite.setAttribute("class", "sr");
+  sprite.setAttribute("aria-hidden", "true");
+  document.body.append(document.importNode(sprite, true));
+}
+
+// Without icons every word is still there.
+load().catch((error) => console.warn(error));

@@ -72,7 +72,7 @@ export function log(commands, statuses, device, { now, state }) {
     <header><h2 id="log-title">History</h2><p class="quiet">${found.length === LINES ? `the newest ${LINES}` : counted(found.length, "line")}</p></header>
     ${
       found.length === 0
-        ? html`<p class="hollow">${state === "loading" ? "Loading…" : state === "failed" ? "The history cannot be shown." : "Nothing has happened yet."}</p>`
+        ? html`<p class="none">${state === "loading" ? "Loading…" : state === "failed" ? "The history cannot be shown." : "Nothing has happened yet."}</p>`
         : html`<ol class="log">
             ${found.map(
               (line) => html`<li>
@@ -90,5 +90,6 @@ export function log(commands, statuses, device, { now, state }) {
 /** @param {Command} command */
 function roundTrip({ state, created_at, ended_at }) {
   const [from, until] = [time(created_at), time(ended_at)];
-  return state === "done" && from !== null && until !== null ? lapse(until - from) : "";
+  if (state !== "done" || from === null || until === null) return "";
+  return until - from < 1_000 ? `${Math.max(0, until - from)} ms` : lapse(until - from);
 }
