@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import transaction
+
 from realtime.settings import settings
 from realtime.triggers import IDENTITY, JOURNAL, PREFIX, Dialect, Trigger, Watch
 
@@ -90,13 +92,13 @@ class SQLite(Dialect):
 
     def touch(self, watch: Watch, keys: Sequence[Any]) -> None:
         key = self.quote(watch.key_column)
-        self.execute(self._count("1"))
         sql = (
             f'INSERT INTO {JOURNAL} ({_COLUMNS}) SELECT 0, {_text(watch.label)}, CAST(t.{key} AS TEXT), i."revision", '
             f'1, json_object({self._state(watch, "t")}, i."revision" - 1), NULL, 0, {_NOW} '
             f'FROM {self.quote(watch.table)} t, {IDENTITY} i WHERE i."id" = 1 AND t.{key} = '
         )
-        with self.connection.cursor() as cursor:
+        with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
+            cursor.execute(self._count("1"))
             # Doubled, because with parameters Django reads every % as one of its own.
             cursor.executemany(f"{sql.replace('%', '%%')}%s {_conflict()}", [[key] for key in keys])
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 @contextmanager
@@ -25,7 +24,8 @@ def consistent(using: str = "default") -> Iterator[None]:
             yield
     else:
         with transaction.atomic(using=using):
-            _execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
 
 
@@ -40,13 +40,14 @@ def _deferred(connection: Any) -> Iterator[None]:
     finally:
         connection.transaction_mode = mode
     with _entered(block):
-        # A write would have to upgrade the lock, which fails at random when somebody else wrote meanwhile.
-        _execute(connection, "PRAGMA query_only = ON")
+        # A write would have to upgrade the lock, which fails at random when somebody else wrote meanwhile. Said past
+        # Django's cursor, which refuses to run anything in a block that has failed.
+        connection.connection.execute("PRAGMA query_only = ON")
         try:
             yield
         finally:
-            if connection.connection is not None:
-                _execute(connection, "PRAGMA query_only = OFF")
+            if not connection.closed_in_transaction:
+                connection.connection.execute("PRAGMA query_only = OFF")
 
 
 @contextmanager
@@ -57,8 +58,3 @@ def _entered(block: transaction.Atomic) -> Iterator[None]:
         block.__exit__(type(error), error, error.__traceback__)
         raise
     block.__exit__(None, None, None)
-
-
-def _execute(connection: BaseDatabaseWrapper, sql: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 Callback = Callable[[], None]
 
+# The relay's own marks must not wake the relay; `journal` itself calls `wake` for what it adds.
+OWN_TABLES = ("realtime_journal", "realtime_databaseidentity")
+
 _callbacks: list[Callback] = []
 _due = threading.Event()
 _guard = threading.Lock()
@@ -55,8 +58,7 @@ def _watch(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
 def _notice(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
     result = execute(sql, params, many, context)
     text = sql if isinstance(sql, str) else str(sql)
-    # The relay's own marks must not wake the relay; `journal` itself calls `wake` for what it adds.
-    if writes(text) and "realtime_journal" not in text:
+    if writes(text) and not any(table in text for table in OWN_TABLES):
         wake_on_commit(context["connection"])
     return result
 

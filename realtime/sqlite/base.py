@@ -45,7 +45,7 @@ class Cursor(base.SQLiteCursorWrapper):
             return super().executemany(query, param_list)
 
 
-class DatabaseWrapper(_Base):
+class DatabaseWrapper(_Base):  # type: ignore[misc]
     ops_class = DatabaseOperations
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -102,7 +102,7 @@ def test_other_connections_are_not_silenced() -> None:
 
 
 def test_the_module_of_that_name_does_not_hide_the_function() -> None:
-    import realtime.suppress  # noqa: F401
+    import realtime.suppress
 
     with realtime.suppress(Named):
         Named.objects.create(code="a")
