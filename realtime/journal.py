@@ -57,7 +57,7 @@ def read(limit: int = 500, using: str = "default") -> list[Row]:
     from realtime.models import Journal
 
     due = Journal.objects.using(using).filter(dirty=True, failed=False).order_by("revision")[:limit]
-    return [_row(journal) for journal in due]
+    return [row_of(journal) for journal in due]
 
 
 def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]:
@@ -232,7 +232,8 @@ def publish_data(channel: str, data: Any, using: str = "default") -> None:
 # Private
 
 
-def _row(journal: Any) -> Row:
+def row_of(journal: Any) -> Row:
+    """A record of the journal as what it says."""
     model = model_of(journal.label) if journal.kind == OBJECT else None
     states = json.loads(journal.before)
     return Row(

@@ -74,7 +74,7 @@ class RoomRouter(Router):
     """No model: verbs of its own, and channels that `publish_data` sends to."""
 
     route_name = "room"
-    valid_verbs = ["ping", "echo", "members", "fail", "subscribe", "unsubscribe"]
+    valid_verbs = ["ping", "echo", "members", "fail", "crash", "subscribe", "unsubscribe"]
     permission_classes = []
 
     def ping(self) -> None:
@@ -89,6 +89,9 @@ class RoomRouter(Router):
 
     def fail(self) -> None:
         self.send_error({"fail": ["as asked"]})
+
+    def crash(self) -> None:
+        raise ZeroDivisionError
 
     def get_subscription_channels(self, **kwargs: Any) -> list[str]:
         if kwargs["room"] == "closed":
