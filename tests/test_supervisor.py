@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,6 @@ from tests.clone import CHOSEN, ROOT
 
 CONFIGURATION = ROOT / "supervisor" / "supervisord.conf"
 START_LIMIT = 60  # seconds for five processes on two cores
-PORTS = (8100, 8101, 8102)
 
 
 def test_nginx_and_supervisor_name_the_same_ports() -> None:
@@ -32,9 +32,25 @@ def test_nginx_and_supervisor_name_the_same_ports() -> None:
     assert servers | {"8100"} == set(re.findall(r"127\.0\.0\.1:(\d+)", nginx))
 
 
+def free_decade() -> int:
+    """A number whose tenfold is the first of three free ports, as 810 is in the configuration."""
+    for decade in range(2000, 6000):
+        try:
+            for at in range(3):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", 10 * decade + at))
+        except OSError:
+            continue
+        return decade
+    raise AssertionError("no three ports in a row are free")
+
+
 @pytest.fixture
-def grown(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The set-up, started; ends with everything it started."""
+def grown(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[int]:
+    """The first port of the set-up, which is started as configured, on other ports; ends with everything it started."""
+    decade = free_decade()
+    moved = CONFIGURATION.read_text().replace("%(here)s", str(CONFIGURATION.parent)).replace("810", str(decade))
+    (tmp_path / "supervisord.conf").write_text(moved)
     environment = {name: value for name, value in os.environ.items() if name not in CHOSEN}
     environment |= {
         "DJANGO_SETTINGS_MODULE": "project.settings",
@@ -45,13 +61,13 @@ def grown(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[dict[st
     }
     migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(migrate, cwd=ROOT, env=environment, check=True, timeout=120)
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(tmp_path / "supervisord.conf")]
     with (tmp_path / "output").open("wb") as sink:
         supervisor = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
         )
     try:
-        yield environment
+        yield 10 * decade
     finally:
         supervisor.send_signal(signal.SIGTERM)
         try:
@@ -75,8 +91,8 @@ def answer(port: int, path: str) -> int:
 
 
 @pytest.mark.e2e
-def test_the_grown_setup_serves_pages_and_sockets(grown: dict[str, str], tmp_path: Path) -> None:
-    waiting = {8100: "/signin/", 8101: "/healthz", 8102: "/healthz"}
+def test_the_grown_setup_serves_pages_and_sockets(grown: int, tmp_path: Path) -> None:
+    waiting = {grown: "/signin/", grown + 1: "/healthz", grown + 2: "/healthz"}
     deadline = time.monotonic() + START_LIMIT
     while waiting and time.monotonic() < deadline:
         for port, path in list(waiting.items()):
@@ -84,4 +100,5 @@ def test_the_grown_setup_serves_pages_and_sockets(grown: dict[str, str], tmp_pat
                 if answer(port, path) == 200:
                     del waiting[port]
         time.sleep(0.1)
-    assert not waiting, (tmp_path / "output").read_text()[-4000:]
+    logs = [tmp_path / "output", *tmp_path.glob("*.log")]
+    assert not waiting, "\n".join(log.read_text()[-2000:] for log in logs)
