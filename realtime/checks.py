@@ -30,10 +30,10 @@ def check_models(app_configs: Any, **kwargs: Any) -> Messages:
         return []
     from realtime import registry
 
-    found: Messages = [
-        checks.Error(message, hint=hint, id=number if "." in number else f"realtime.{number}")
-        for number, message, hint in registry.problems()
-    ]
+    found: Messages = []
+    for number, message, hint in registry.problems():
+        kind = checks.Error if number.startswith("realtime.E") else checks.Warning
+        found.append(kind(message, hint=hint or None, id=number))
     try:
         models = list(published().values())
     except Exception as error:

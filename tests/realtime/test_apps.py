@@ -11,67 +11,12 @@ from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
 from django.db import connection, migrations, models
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ProjectState
 
-from realtime import journal, registry, triggers
-from realtime.models import SelfPublishModel
-from realtime.routers import ModelRouter
-from realtime.serializers import ModelSerializer
+from realtime import journal, triggers
 from tests.app.models import Named, Thing
-from tests.realtime.journal_base import SQLITE, due, publish_all
+from tests.realtime.journal_base import SQLITE, Project, due, publish_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Project:
-    """A model that changes from migration to migration, as its code would."""
-
-    def __init__(self) -> None:
-        self.state = ProjectState()
-        self.model: Any = None
-        self.forget()
-
-    def forget(self) -> None:
-        for model in [m for m in registry.publishers if m.__name__ in ("Gadget", "Gizmo")]:
-            del registry.publishers[model]
-        registry.routes.pop("gadget", None)
-        for name in ("gadget", "gizmo"):
-            apps.all_models["app"].pop(name, None)
-        apps.clear_cache()
-
-    def code(self, name: str, mixin: bool = True, filters: tuple[str, ...] = ("size",), **fields: Any) -> Any:
-        """Write the model's code anew: its class, its serializer, its router."""
-        self.forget()
-        base: Any = SelfPublishModel if mixin else models.Model
-        self.model = type(name, (base,), {"__module__": "tests.app.models", **fields})
-        if mixin:
-            meta = type("Meta", (), {"model": self.model, "publish_fields": ("id",), "update_fields": ()})
-            serializer = type(f"{name}Serializer", (ModelSerializer,), {"Meta": meta})
-            self.model.serializer_class = serializer
-            router = type(
-                f"{name}Router",
-                (ModelRouter,),
-                {
-                    "route_name": "gadget",
-                    "serializer_class": serializer,
-                    "filter_fields": {name: ["exact"] for name in filters},
-                },
-            )
-            registry.register(router)
-        return self.model
-
-    def migrate(self, *operations: Operation) -> None:
-        """What `migrate` does: the signals, and the operations between them."""
-        migration = type("Migration", (migrations.Migration,), {"operations": operations})("0001", "app")
-        # Not the migration itself: contenttypes would add to a renaming what needs its own history.
-        plan = [(migrations.Migration("0001", "app"), False)]
-        emit_pre_migrate_signal(0, False, "default", apps=apps, plan=plan)
-        with connection.schema_editor(atomic=migration.atomic) as editor:
-            self.state = migration.apply(self.state, editor)
-        emit_post_migrate_signal(0, False, "default", apps=apps, plan=plan)
-
-    def label(self) -> str:
-        return str(self.model._meta.label_lower)
 
 
 @pytest.fixture
