@@ -97,6 +97,6 @@ export class Calls {
  * @returns {RealtimeError}
  */
 export function refusal(reply) {
-  const code = reply.state === "login_required" ? "login_required" : reply.error?.code ?? "internal";
-  return new RealtimeError(code, reply.error?.message, { data: reply.data });
+  const code = reply.error?.code ?? (reply.state === "login_required" ? "login_required" : "internal");
+  return new RealtimeError(code, reply.error?.message, { data: reply.data, temporary: reply.error?.temporary });
 }

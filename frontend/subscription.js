@@ -60,6 +60,9 @@ export class Subscription {
   /** The connection is gone. */
   cut() {
     this.call = null;
+    // On the next connection a channel's frames are ours only after our reply: before it they would move our position
+    // past what we missed.
+    this.channels = [];
     if (this.state !== "loading" && this.state !== "failed") this._become("stale");
   }
 

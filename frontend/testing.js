@@ -184,10 +184,10 @@ export class FakeServer {
 
   /**
    * @param {string} code
-   * @param {{call?: Call, data?: unknown, channelData?: object}} [more]
+   * @param {{call?: Call, data?: unknown, channelData?: object, temporary?: boolean}} [more]
    */
-  refuse(code, { call = this.last, data = null, channelData } = {}) {
-    const error = { code, message: `refused: ${code}` };
+  refuse(code, { call = this.last, data = null, channelData, temporary } = {}) {
+    const error = { code, message: `refused: ${code}`, ...(temporary !== undefined && { temporary }) };
     this.answer(data, { call, context: { state: "error", error }, channelData });
   }
 

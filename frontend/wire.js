@@ -26,7 +26,7 @@ export const MAX_CALL_BYTES = 64 * 1024;
  * @property {string} verb
  * @property {"success" | "error" | "login_required"} state
  * @property {any} data
- * @property {{code: string, message: string} | null} error
+ * @property {{code: string, message: string, temporary?: boolean} | null} error
  * @property {Positions | null} position
  * @property {boolean | null} recovered
  * @property {number | null} part
@@ -130,7 +130,9 @@ function reply(frame) {
     verb: String(context.verb ?? ""),
     state: context.state,
     data: frame.data,
-    error: isRecord(context.error) ? { code: String(context.error.code), message: String(context.error.message ?? "") } : null,
+    error: isRecord(context.error)
+      ? { code: String(context.error.code), message: String(context.error.message ?? ""), temporary: context.error.temporary }
+      : null,
     position: positions(context.position),
     recovered: typeof context.recovered === "boolean" ? context.recovered : null,
     part: typeof context.part === "number" ? context.part : null,

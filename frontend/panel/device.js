@@ -303,10 +303,10 @@ const ICONS = [
   [/lock/, "lock"],
   [/window|vent|door|blind|cover/, "window"],
   [/thermo|temperature|heat/, "thermometer"],
-  [/humid|moist|water/, "drop"],
+  [/humid|hygro|drop|moist|water/, "drop"],
   [/pressure|level|flow/, "gauge"],
   [/motion|presence|pir/, "motion"],
-  [/power|energy|meter|compress/, "bolt"],
+  [/power|energy|meter|compress|zap/, "bolt"],
   [/batter/, "battery"],
   [/relay|switch/, "power"],
 ];

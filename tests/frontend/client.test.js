@@ -63,6 +63,13 @@ test("a refused call rejects with the code, the message and the fields", async (
   await assert.rejects(call, { name: "RealtimeError", code: "invalid", temporary: false, data: { name: ["This field cannot be blank."] } });
 });
 
+test("the server's own word on whether it is temporary counts", async () => {
+  const { server, client } = await beginLive();
+  const call = client.call("device", "get_list");
+  server.answer(null, { context: { state: "error", error: { code: "brand_new", message: "", temporary: true } } });
+  await assert.rejects(call, { code: "brand_new", temporary: true });
+});
+
 test("login_required is a refusal although it is a state of its own", async () => {
   const { server, client } = await beginLive();
   const call = client.call("device", "get_list");
@@ -189,6 +196,22 @@ test("after a cut everything continues where it was, in one call", async () => {
   assert.equal(devices.seen.at(-1)?.state, "catching_up");
   server.answer([], { context: { recovered: true, position: { "device|": ["e1", 20] } }, channelData: { local_channel: "s1", remote_channels: ["device|"] } });
   assert.deepEqual(devices.seen.at(-1), { ids: [1], state: "live", action: null });
+});
+
+test("what another subscription gets on the new connection does not move the position of one that still waits", async () => {
+  const { server, client } = await beginLive();
+  watch(client.collection("device"));
+  watch(client.collection("device", { again: 1 }));
+  await settle();
+  server.snapshot([LAMP], { entry: 0 });
+  server.snapshot([LAMP], { entry: 1 });
+  server.close();
+  await comeBack(server);
+  server.answer([], { context: { recovered: true }, channelData: { local_channel: "s2", remote_channels: ["device|"] } });
+  server.say({ type: "change", action: "created", channel: "device|", data: FAN, offset: 30 });
+  server.close();
+  await comeBack(server);
+  assert.deepEqual(server.last.args.subscriptions.map((/** @type {any} */ one) => one._since["device|"][1]), [10, 30]);
 });
 
 test("the head told with a recovery is not where we are: a second cut still asks for what was missed", async () => {

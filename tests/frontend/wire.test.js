@@ -1,7 +1,103 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { Collection } from "../../frontend/subscription.js";
 import { MAX_CALL_BYTES, decode, encodeBeat, encodeCall } from "../../frontend/wire.js";
+
+/**
+ * The golden frames, which the server's tests read too.
+ * @param {string} file
+ * @returns {{name: string, frame: any}[]}
+ */
+function golden(file) {
+  return JSON.parse(readFileSync(new URL(`../wire/${file}`, import.meta.url), "utf-8")).frames;
+}
+
+/** @param {string} name */
+function goldenReply(name) {
+  const found = golden("reply.json").find((entry) => entry.name === name);
+  return /** @type {import("../../frontend/wire.js").Reply} */ (decode(JSON.stringify(found?.frame)));
+}
+
+for (const { name, frame } of golden("call.json")) {
+  const { verb, route, args, callbackname } = frame;
+  if (args === undefined) continue; // this client always says both
+  test(`the golden call "${name}" is what this client sends`, () => {
+    assert.deepEqual(JSON.parse(encodeCall(verb, route, args, callbackname)), frame);
+  });
+}
+
+test("the golden heartbeat is what this client sends", () => {
+  assert.deepEqual(JSON.parse(encodeBeat()), golden("beat.json")[0].frame);
+});
+
+for (const { name, frame } of golden("reply.json")) {
+  test(`the golden reply "${name}" is understood`, () => {
+    const { context, channel_data } = frame;
+    const reply = /** @type {import("../../frontend/wire.js").Reply} */ (decode(JSON.stringify(frame)));
+    assert.equal(reply.type, "reply");
+    assert.equal(reply.name, context.client_callback_name ?? null);
+    assert.equal(reply.verb, context.verb);
+    assert.equal(reply.state, "success");
+    assert.deepEqual(reply.data, frame.data);
+    assert.deepEqual(reply.position, context.position ?? null);
+    assert.equal(reply.recovered, context.recovered ?? null);
+    assert.equal(reply.more, context.more ?? false);
+    assert.deepEqual(reply.channelData, channel_data ?? null);
+  });
+}
+
+for (const { name, frame } of golden("error.json")) {
+  test(`the golden error "${name}" is understood`, () => {
+    const reply = /** @type {import("../../frontend/wire.js").Reply} */ (decode(JSON.stringify(frame)));
+    assert.equal(reply.type, "reply");
+    assert.notEqual(reply.state, "success");
+    assert.deepEqual(reply.error, frame.context.error);
+    assert.deepEqual(reply.data, frame.data);
+  });
+}
+
+for (const { name, frame } of golden("change.json")) {
+  test(`the golden change "${name}" is understood`, () => {
+    const change = decode(JSON.stringify(frame));
+    assert.deepEqual(change, {
+      type: "change",
+      action: frame.action,
+      channel: frame.channel,
+      data: frame.data,
+      offset: frame.offset,
+      gone: frame.gone ?? frame.action === "deleted",
+    });
+  });
+}
+
+for (const { name, frame } of golden("data.json")) {
+  test(`the golden message "${name}" is understood`, () => {
+    assert.deepEqual(decode(JSON.stringify(frame)), { type: "data", channel: frame.channel, data: frame.data });
+  });
+}
+
+for (const file of ["resync.json", "heartbeat.json"]) {
+  for (const { name, frame } of golden(file)) {
+    test(`the golden ${frame.type} "${name}" is understood`, () => {
+      const read = /** @type {any} */ (decode(JSON.stringify(frame)));
+      assert.equal(read.type, frame.type);
+      assert.deepEqual(read.position, frame.position ?? null);
+      assert.equal(read.channel, frame.channel);
+    });
+  }
+}
+
+test("the golden snapshot in parts becomes one collection", () => {
+  const collection = new Collection({ request() {}, leave() {} }, "devices", "device", {});
+  collection.sent("c7");
+  assert.equal(collection.receive(goldenReply("first part of a snapshot")), null);
+  assert.equal(collection.state, "loading");
+  assert.equal(collection.receive(goldenReply("last part of a snapshot")), null);
+  assert.deepEqual([...collection.items.keys()], [17, 18]);
+  assert.equal(collection.state, "live");
+});
 
 test("a call is one JSON object with its four words", () => {
   assert.deepEqual(JSON.parse(encodeCall("update", "device", { id: 17, desired: { on: true } }, "c8")), {
