@@ -3,10 +3,15 @@
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from realtime.bus import Bus, Message, Publication
+import pytest
+
+from realtime.bus import Bus, Limits, Message, Publication
+from realtime.bus_memory import MemoryBus
+from realtime.bus_redis import RedisBus
 
 LIMIT = 10.0  # seconds that any single wait of these tests may take on a busy machine
 T = TypeVar("T")
@@ -18,6 +23,18 @@ def publication(key: str, revision: int, body: str | None = None, stream: str = 
 
 # Buses that tests have made and not yet closed.
 buses: list[Bus] = []
+
+
+def any_bus(request: pytest.FixtureRequest, **limits: Any) -> Bus:
+    """The bus that the fixture's parameter names, "memory" or "redis", with a past of its own."""
+    bus: Bus
+    if request.param == "memory":
+        bus = MemoryBus(Limits(**limits))
+    else:
+        bus = RedisBus(request.getfixturevalue("redis_url"), prefix=uuid.uuid4().hex, limits=Limits(**limits))
+        bus.identity = "database-1"
+    buses.append(bus)
+    return bus
 
 
 def close_buses() -> None:

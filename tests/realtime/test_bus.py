@@ -3,17 +3,14 @@
 import asyncio
 import contextlib
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from realtime.bus import Bus, Limits, Message, Publication, Renewed
-from realtime.bus_memory import MemoryBus
-from realtime.bus_redis import RedisBus
+from realtime.bus import Bus, Message, Publication, Renewed
 
-from .bus_base import Listener, buses, close_buses, publication, run, until, wait_until
+from .bus_base import Listener, any_bus, close_buses, publication, run, until, wait_until
 
 Make = Callable[..., Bus]
 
@@ -21,18 +18,7 @@ Make = Callable[..., Bus]
 @pytest.fixture(params=["memory", "redis"])
 def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     """`make(changes=3)` is a bus with these limits and a past of its own."""
-
-    def factory(**limits: Any) -> Bus:
-        bus: Bus
-        if request.param == "memory":
-            bus = MemoryBus(Limits(**limits))
-        else:
-            url = request.getfixturevalue("redis_url")
-            bus = RedisBus(url, prefix=uuid.uuid4().hex, limits=Limits(**limits))
-        buses.append(bus)
-        return bus
-
-    yield factory
+    yield lambda **limits: any_bus(request, **limits)
     close_buses()
 
 
