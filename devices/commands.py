@@ -188,10 +188,12 @@ def locked(device_id: Any) -> Device:
     device = rows.filter(pk=device_id).first()
     if device is None:
         raise NotFound("There is no such device.")
-    # Whoever writes by SQL may leave anything there; `desired` is looked at by `adopt`.
+    # Whoever writes by SQL may leave anything anywhere; `desired` is looked at by `adopt`.
     for name in ("commanded", "reported"):
         if not isinstance(getattr(device, name), dict):
             setattr(device, name, {})
+    if schema.problems(device.type.schema):
+        device.type.schema = {}
     return device
 
 

@@ -112,10 +112,10 @@ class DeviceRouter(Theirs, ModelRouter):
     @verb
     def retry(self, id: Any) -> Any:
         """Ask again for what went wrong last; the reply is the device."""
-        device = self._object({"id": id})
+        device = self.visible_object({"id": id})
         rights.require(self.user, Role.OPERATOR, device.location_id)
         commands.retry(device.pk, user=self.user, via=via(self.caller.identity))
-        return self._fresh(device).serialize()
+        return self.fresh(device).serialize()
 
 
 class HistoryRouter(Theirs, ModelRouter):
