@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
 from realtime import sessions
 from realtime.connection import Connection
@@ -73,6 +73,11 @@ class Handler(RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.refuse(status_code, self._reason)
+
+    def log_exception(self, *error: Any) -> None:
+        """Without the request, whose address and headers Tornado would write down."""
+        if not isinstance(error[1], HTTPError):
+            logger.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 
 class SocketHandler(Handler):
@@ -149,15 +154,13 @@ class SocketHandler(Handler):
             process.limits,
         )
         shell = connection.shell = Shell(connection, socket, process, self.request.remote_ip or "")
-        serving = asyncio.ensure_future(
-            socket.serve(Events(text=self.receiver(shell), drained=connection.drained, closed=shell.closed))
-        )
+        socket.events = Events(text=self.receiver(shell), drained=connection.drained, closed=shell.closed)
         self.opened(socket)
         if identity is None:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
         elif not process.clients.add(connection, identity):
             connection.refuse(CloseCode.TOO_MANY, TooMany())
-        await serving
+        await socket.serve()
 
     def opened(self, socket: Socket) -> None:
         """The socket is there; nothing was sent yet."""

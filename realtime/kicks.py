@@ -98,9 +98,7 @@ class Kicks:
             return False
         current = [s for s in asked if connection.subscriptions.get(s.local) is s]
         self._expel(connection, [s for s in current if s not in held])
-        for subscription in current:
-            if subscription in held:
-                self._hub.resume(subscription)
+        self.heal([s for s in current if s in held and not self._hub.resume(s)])
         return True
 
     def _concerned(self, connection: Connection) -> list[Subscription]:

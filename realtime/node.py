@@ -32,6 +32,8 @@ RETRY_SECONDS = 0.5
 GRACE_SECONDS = 0.05
 # Messages of a history taken in one go; then others on the loop get their turn.
 TURN = 200
+# A stream is behind for a moment after every link; longer is a fault.
+BEHIND_SECONDS = 2.0
 # What is held back while a stream is behind; beyond it the history is read anyway.
 HELD = 1000
 
@@ -43,6 +45,7 @@ class Following:
         self.stream = stream
         self.kinds = kinds
         self.behind = True
+        self.behind_since = 0.0
         self.waiting: list[Message] = []
         self.overrun = False
         self.task: asyncio.Task[None] | None = None
@@ -69,6 +72,7 @@ class Node:
     def __init__(self, bus: Bus, hub: Hub, clock: Callable[[], float], limits: Limits) -> None:
         self._bus = bus
         self._hub = hub
+        self._clock = clock
         # Called in the same turn, before anything that was published later is delivered.
         self.on_control: Callable[[Control], None] = lambda control: None
         # Legacy clients cannot be told to take a snapshot; somebody must read their rows for them.
@@ -93,7 +97,8 @@ class Node:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def health(self) -> dict[str, Any]:
-        behind = [name for name, following in self._followed.items() if following.behind]
+        late = self._clock() - BEHIND_SECONDS
+        behind = [name for name, f in self._followed.items() if f.behind and f.behind_since < late]
         return {"ok": self.linked and not behind, "linked": self.linked, "behind": behind}
 
     # -- for subscriptions ------------------------------------------------------------------------------------------
@@ -134,7 +139,7 @@ class Node:
             logger.info("the link to the bus is %s", "up" if linked else "lost")
         self.linked = linked
         for following in self._followed.values():
-            following.behind = True
+            self._fall_behind(following)
             if linked:
                 self._catch_up(following)
 
@@ -191,8 +196,13 @@ class Node:
 
     # -- catching up ------------------------------------------------------------------------------------------------
 
+    def _fall_behind(self, following: Following) -> None:
+        if not following.behind:
+            following.behind = True
+            following.behind_since = self._clock()
+
     def _catch_up(self, following: Following) -> None:
-        following.behind = True
+        self._fall_behind(following)
         if following.stream.name == CONTROL_STREAM and following.stream.epoch is not None:
             # What is missing may have taken somebody's rights: nobody gets anything before the database has said so.
             self.on_control(Control(None, "rights"))
@@ -202,7 +212,8 @@ class Node:
     async def _read_up(self, following: Following) -> None:
         if following.stream.name != CONTROL_STREAM:
             await self._control_first()
-        while following.behind:
+        # Without a link what is read now says nothing about what comes; the next one begins this again.
+        while following.behind and self.linked:
             try:
                 await self._read_once(following)
             except BusUnavailable:

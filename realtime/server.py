@@ -174,7 +174,7 @@ async def serve(
     port: int,
     address: str,
     parts: dict[str, Check],
-    ready: Callable[[int], None],
+    ready: Callable[[int, Process], None],
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`; then tell every client to come back, and end."""
@@ -199,7 +199,7 @@ async def serve(
     await process.start()
     server.add_sockets(sockets)
     try:
-        ready(sockets[0].getsockname()[1])
+        ready(sockets[0].getsockname()[1], process)
         await stop.wait()
     finally:
         server.stop()
@@ -230,7 +230,7 @@ def main(words: Sequence[str]) -> None:
     chosen = parser.parse_args(words)
     access.addFilter(WithoutQuery())
 
-    def ready(port: int) -> None:
+    def ready(port: int, process: Process) -> None:
         logger.info("serving on %s port %d", chosen.address, port)
         if chosen.ready_file:
             # Renamed into place: whoever waits for the file never reads half of it.

@@ -43,7 +43,9 @@ class Events:
 
 
 class Socket:
-    """`send` whole frames only; call `serve` once, it returns when the connection is over."""
+    """Set `events`, then `send` whole frames only; call `serve` once, it returns when the connection is over."""
+
+    events: Events
 
     def __init__(self, stream: IOStream, message_limit: int, clock: Callable[[], float]) -> None:
         self._stream = stream
@@ -60,8 +62,7 @@ class Socket:
         self.pinged = clock()
         stream.set_nodelay(True)
 
-    async def serve(self, events: Events) -> None:
-        self._events = events
+    async def serve(self) -> None:
         code = 1006
         try:
             while self._code is None:
@@ -72,7 +73,7 @@ class Socket:
                     match received:
                         case Text(text):
                             if self._code is None:
-                                events.text(text)
+                                self.events.text(text)
                         case Ping(payload):
                             self._answer(payload)
                         case Pong():
@@ -89,7 +90,7 @@ class Socket:
             pass
         finally:
             self._stream.close()
-            events.closed(self._code or code)
+            self.events.closed(self._code or code)
 
     # Writing
 
@@ -98,7 +99,7 @@ class Socket:
 
         While there are such bytes, do not call it again: what waits outside can still be replaced by newer.
         """
-        return self._write(data, self._events.drained) if self._code is None else 0
+        return self._write(data, self.events.drained) if self._code is None else 0
 
     def write_last(self, data: bytes) -> None:
         """A frame before `close`, behind whatever waits."""

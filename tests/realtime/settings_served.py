@@ -1,0 +1,6 @@
+"""The project's settings with the tests' own apps, for servers that run as processes of their own."""
+
+from project.settings import *  # noqa: F403  settings are a namespace: the whole of it is wanted here
+from project.settings import INSTALLED_APPS  # changed below
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.app", "tests.library"]
