@@ -15,10 +15,14 @@ CHOSEN = ("DATABASE_URL", "REDIS_URL", "MARSHLIGHT_URL", "MARSHLIGHT_HOSTS", "MA
 
 
 def manage(data: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return program("manage.py", data, *words, **variables)
+
+
+def program(name: str, data: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     surroundings = {name: value for name, value in os.environ.items() if name not in CHOSEN}
     surroundings |= {"DJANGO_SETTINGS_MODULE": "project.settings", "MARSHLIGHT_DATA": str(data), **variables}
     return subprocess.run(
-        [sys.executable, "manage.py", *words],
+        [sys.executable, name, *words],
         cwd=ROOT,
         env=surroundings,
         capture_output=True,
@@ -33,11 +37,11 @@ def settings(data: Path, **variables: str) -> dict[str, Any]:
         "ALLOWED_HOSTS MARSHLIGHT_ORIGINS CSRF_TRUSTED_ORIGINS SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE "
         "SECURE_HSTS_SECONDS SECURE_SSL_REDIRECT DATABASES REDIS_URL SECRET_KEY"
     )
-    program = (
+    lines = (
         "import json; from django.conf import settings as s; "
         f"print(json.dumps({{n: getattr(s, n) for n in {names.split()!r}}}))"
     )
-    done = manage(data, "shell", "--no-imports", "-c", program, **variables)
+    done = manage(data, "shell", "--no-imports", "-c", lines, **variables)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -121,6 +125,13 @@ def test_a_wrong_variable_is_one_sentence_that_names_it(
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "hush" not in done.stderr
+
+
+def test_the_server_says_it_the_same_way(tmp_path: Path) -> None:
+    done = program("server.py", tmp_path, DATABASE_URL="postgresql://u:hush@h:port/n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Settings: DATABASE_URL cannot be read")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_ruined_secret_key_is_not_used(tmp_path: Path) -> None:
