@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, connections, router, transaction
 from django.db.models import Model, QuerySet, RestrictedError
@@ -20,6 +20,7 @@ from realtime.errors import BadArgs, Conflict, Invalid, NotAllowed, NotFound
 from realtime.fields import read_value
 from realtime.filters import Filter
 from realtime.pagination import page_of
+from realtime.related import NO_OBJECT, relation
 from realtime.router import BaseRouter
 from realtime.serializers import ModelSerializer, resolve_serializer
 from realtime.validation import ModelValidationError, ValidationError
@@ -31,7 +32,8 @@ class ModelRouter(BaseRouter):
     """`get_subscription_contexts` decides what a caller may see: in subscriptions, in lists and in every write."""
 
     model: ClassVar[type[Model] | None] = None
-    serializer_class: ClassVar[type[ModelSerializer] | str]
+    # The class or its name; without it, what the model publishes itself through.
+    serializer_class: ClassVar[type[ModelSerializer] | str | None] = None
     # Field → lookups that clients may filter by.
     filter_fields: ClassVar[Mapping[str, Sequence[str]]] = {}
     # Further fields of the model's own table that contexts use.
@@ -47,7 +49,12 @@ class ModelRouter(BaseRouter):
 
     @classmethod
     def get_serializer_class(cls) -> type[ModelSerializer]:
-        return resolve_serializer(cls.serializer_class, cls.__module__)
+        if cls.serializer_class is not None:
+            return resolve_serializer(cls.serializer_class, cls.__module__)
+        own = None if cls.model is None else registry.serializers().get(cls.model)
+        if own is None:
+            raise ImproperlyConfigured(f"{cls.__module__}.{cls.__qualname__}.serializer_class is missing.")
+        return own
 
     @classmethod
     def get_model(cls) -> type[Model]:
@@ -87,13 +94,22 @@ class ModelRouter(BaseRouter):
         """What to write to the locked object; merge here what must not be replaced."""
         return kwargs
 
+    def check_written(self, obj: Any, **kwargs: Any) -> None:
+        """Inside the transaction, after the write and before `created` or `updated`: NotAllowed undoes it.
+
+        By default nobody writes into what they may not see: not by creating there, nor by moving an object there.
+        Override it where seeing begins with what `created` does.
+        """
+        if not self._visible([obj], kwargs):
+            raise NotAllowed
+
     def created(self, obj: Any, **kwargs: Any) -> None:
         """Inside the transaction, after the write. Replies with the object."""
-        self._succeed(self._fresh(obj).serialize(), None, kwargs)
+        self._succeed(self.fresh(obj).serialize(), None, kwargs)
 
     def updated(self, obj: Any, **kwargs: Any) -> None:
         """Inside the transaction; `updated_fields` and `past_state` are given. Replies with the fields that changed."""
-        self._succeed(self._fresh(obj).serialize(fields=kwargs.get("updated_fields")), None, kwargs)
+        self._succeed(self.fresh(obj).serialize(fields=kwargs.get("updated_fields")), None, kwargs)
 
     def deleted(self, obj: Any, obj_id: Any, **kwargs: Any) -> None:
         """Inside the transaction, after the deletion. Replies with the object as it was."""
@@ -120,21 +136,24 @@ class ModelRouter(BaseRouter):
         self._succeed([published for _, published in serializer.publish_all(object_list)], None, kwargs)
 
     def get_single(self, **kwargs: Any) -> Any:
-        obj = self._object(kwargs)
+        obj = self.visible_object(kwargs)
         call_hook(self.send_single, obj, **kwargs)
         return obj
 
     def send_single(self, obj: Any, **kwargs: Any) -> None:
-        self.serializer = self.get_serializer_class()(instance=obj, caller=self.caller)
+        self.serializer = self.get_serializer_class()(instance=obj)
         self._succeed(self.serializer.serialize(), None, kwargs)
 
     def create(self, **kwargs: Any) -> Any:
         initial = call_hook(self.get_initial, "create", **kwargs)
+        if subscriptions.scope(self, kwargs) == Filter.nothing():
+            raise NotAllowed
         try:
+            self._refuse_unseen(kwargs)
             with self._writing():
                 self.serializer = self.get_serializer_class()(data=kwargs, initial=initial, caller=self.caller)
                 obj = self.serializer.save()
-                self._still_visible(obj, kwargs)
+                call_hook(self.check_written, obj, **kwargs)
                 call_hook(self.created, obj, **kwargs)
         except ValidationError as error:
             return self.on_error(error.get_error_dict())
@@ -144,16 +163,16 @@ class ModelRouter(BaseRouter):
         values = {name: value for name, value in kwargs.items() if name not in self.lookup_args}
         try:
             with self._writing():
-                obj = self._object(kwargs, lock=True)
+                obj = self.visible_object(kwargs, lock=True)
+                self._refuse_unseen(values)
                 initial = call_hook(self.get_initial, "update", **kwargs)
                 data = call_hook(self.get_update_data, obj, **values)
-                self.serializer = self.get_serializer_class()(
-                    instance=obj, data=data, initial=initial, caller=self.caller
-                )
-                past_state = self.serializer.publish()
+                serializer = self.get_serializer_class()
+                past_state = serializer(instance=obj).publish()
+                self.serializer = serializer(instance=obj, data=data, initial=initial, caller=self.caller)
                 self.serializer.save()
-                self._still_visible(obj, kwargs)
-                now = self._fresh(obj).publish()
+                call_hook(self.check_written, obj, **kwargs)
+                now = self.fresh(obj).publish()
                 changed = [name for name, value in now.items() if past_state.get(name) != value]
                 call_hook(self.updated, obj, updated_fields=changed, past_state=past_state)
         except ValidationError as error:
@@ -162,8 +181,8 @@ class ModelRouter(BaseRouter):
 
     def delete(self, **kwargs: Any) -> None:
         with self._writing():
-            obj = self._object(kwargs, lock=True)
-            self.serializer = self.get_serializer_class()(instance=obj, caller=self.caller)
+            obj = self.visible_object(kwargs, lock=True)
+            self.serializer = self.get_serializer_class()(instance=obj)
             self.past_state = self.serializer.publish()
             obj_id = obj.pk
             obj.delete()
@@ -174,10 +193,13 @@ class ModelRouter(BaseRouter):
     def make_plan(self, local: str, args: Mapping[str, Any]) -> Plan:
         return subscriptions.model_plan(self, local, args)
 
-    # Private
+    # For verbs of an app's own
 
-    def _object(self, kwargs: Mapping[str, Any], *, lock: bool = False) -> Any:
-        """The object meant, if the caller may see it: NotFound does not tell one from the other."""
+    def visible_object(self, kwargs: Mapping[str, Any], *, lock: bool = False) -> Any:
+        """The object that the arguments mean, if the caller may see it; NotFound does not tell one from the other.
+
+        With `lock`, call it in a transaction: nobody else changes the row before that ends.
+        """
         obj = self._seen(kwargs)
         using = router.db_for_write(type(obj))
         if lock and connections[using].features.has_select_for_update:
@@ -188,6 +210,16 @@ class ModelRouter(BaseRouter):
                 raise NotFound
             obj = self._seen(kwargs)
         return obj
+
+    def fresh(self, obj: Any) -> ModelSerializer:
+        """A serializer of the row as it is stored: what was assigned is not always what a column keeps."""
+        serializer = self.get_serializer_class()
+        stored = serializer.get_queryset().filter(pk=obj.pk).first()
+        fresh = serializer(instance=obj if stored is None else stored)
+        self.serializer = fresh
+        return fresh
+
+    # Private
 
     def _seen(self, kwargs: Mapping[str, Any]) -> Any:
         try:
@@ -212,7 +244,7 @@ class ModelRouter(BaseRouter):
             raise BadArgs("This is not an id.")
         try:
             read = read_value(queries.target(field), value)
-        except (DjangoValidationError, FieldDoesNotExist):
+        except DjangoValidationError:
             raise BadArgs("This is not an id.") from None
         try:
             return read if kind is None else kind.parse(read)
@@ -228,6 +260,23 @@ class ModelRouter(BaseRouter):
         rows = self.get_model()._base_manager.using(router.db_for_write(self.get_model()))
         return set(rows.filter(queries.query(scope), pk__in=keys).values_list("pk", flat=True))
 
+    def _refuse_unseen(self, kwargs: Mapping[str, Any]) -> None:
+        """Refuse foreign keys that lead out of the scope in the words for objects that do not exist, and before
+        anything else is looked at: no answer tells which of the two it was."""
+        scope = subscriptions.scope(self, kwargs)
+        for name, value in kwargs.items():
+            found = relation(self.get_model(), name)
+            kind = None if found is None or found.own is None else queries.kind_of(found.own)
+            try:
+                read = None if value is None or kind is None else kind.parse(value)
+            except ValueError:
+                continue  # the serializer says so
+            if kind is not None and not any(
+                all(condition.passes(read) for condition in alternative if condition.field == name)
+                for alternative in scope.alternatives
+            ):
+                raise ModelValidationError({name: [NO_OBJECT]})
+
     def _narrowed(self, objects: Any, kwargs: Mapping[str, Any]) -> Any:
         if isinstance(objects, QuerySet) and not objects.query.is_sliced:
             scope = subscriptions.scope(self, kwargs)
@@ -235,19 +284,6 @@ class ModelRouter(BaseRouter):
         listed = list(objects)
         visible = self._visible(listed, kwargs)
         return [obj for obj in listed if obj.pk in visible]
-
-    def _still_visible(self, obj: Any, kwargs: Mapping[str, Any]) -> None:
-        """Nobody writes into what they may not see: not by creating there, nor by moving an object there."""
-        if not self._visible([obj], kwargs):
-            raise NotAllowed
-
-    def _fresh(self, obj: Any) -> ModelSerializer:
-        """A serializer of the row as it is stored: what was assigned is not always what a column keeps."""
-        serializer = self.get_serializer_class()
-        stored = serializer.get_queryset().filter(pk=obj.pk).first()
-        fresh = serializer(instance=obj if stored is None else stored, caller=self.caller)
-        self.serializer = fresh
-        return fresh
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
@@ -15,6 +16,10 @@ from realtime.validation import ModelValidationError, ValidationError, merge
 
 if TYPE_CHECKING:
     from realtime.serializers import ModelSerializer
+
+
+# The same words for what does not exist and for what may not be named.
+NO_OBJECT = "There is no such object."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Relation:
         return self.model._meta.model_name or ""
 
 
+@cache
 def relation(model: type[Model], name: str) -> Relation | None:
     """The relation that instances of this model have under this name, forward or backward; None if it is none."""
     try:
@@ -138,7 +144,7 @@ def read_many(serializer: ModelSerializer, found: Relation, value: Any) -> list[
     existing = _existing(serializer, found.name, found.target._meta.pk, keys) if keys else []
     if found.theirs is not None and any(_owner(found, other) != serializer.instance.pk for other in existing):
         # Taking a child away from its parent is a change of the child, for the child's own router to allow.
-        raise DjangoValidationError("There is no such object.")
+        raise DjangoValidationError(NO_OBJECT)
     return [*existing, *made]
 
 
@@ -165,7 +171,7 @@ def create(serializer: ModelSerializer, name: str, data: Mapping[str, Any], **in
 
 
 def _existing(serializer: ModelSerializer, name: str, field: Any, keys: list[Any]) -> list[Any]:
-    refused = DjangoValidationError("There is no such object.")
+    refused = DjangoValidationError(NO_OBJECT)
     try:
         read = [_target_key(field, key) for key in keys]
     except DjangoValidationError:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
-from django.utils.module_loading import import_string
 
 from realtime import object_map, related
 from realtime.errors import Invalid
 from realtime.fields import publish_value, read_value
+from realtime.names import resolve_serializer
 from realtime.options import ReadOptions
+from realtime.serializer import Serializer, refuse_unless, run_validator
 from realtime.validation import Errors, ModelValidationError, ValidationError, merge, messages, of_model
 
 __all__ = ["Invalid", "ModelSerializer", "ModelValidationError", "Serializer", "ValidationError", "resolve_serializer"]
@@ -25,39 +24,6 @@ __all__ = ["Invalid", "ModelSerializer", "ModelValidationError", "Serializer", "
 logger = logging.getLogger("realtime.serializers")
 
 _Shown = frozenset[type["ModelSerializer"]]
-
-
-class Serializer:
-    """Checks named values that belong to no model; `save()` answers them as a dictionary."""
-
-    class Meta:
-        publish_fields: Any = ()
-        update_fields: Any = ()
-
-    def __init__(self, data: Mapping[str, Any] | None = None, initial: Mapping[str, Any] | None = None) -> None:
-        self.data = dict(data or {})
-        self.initial = dict(initial or {})
-        self.clean_data: dict[str, Any] = {}
-
-    def deserialize(self) -> dict[str, Any]:
-        errors: Errors = {}
-        allowed = self.Meta.update_fields
-        allowed = (allowed,) if isinstance(allowed, str) else tuple(allowed)
-        self.clean_data = dict(self.initial)
-        for name, value in self.data.items():
-            try:
-                _refuse_unless(name in allowed)
-                publish_value(value)
-                _validate(self, name, value)
-                self.clean_data[name] = value
-            except (ValidationError, Invalid, DjangoValidationError, ValueError) as error:
-                merge(errors, messages(name, error))
-        if errors:
-            raise ValidationError(errors)
-        return self.clean_data
-
-    def save(self) -> dict[str, Any]:
-        return self.deserialize()
 
 
 class ModelSerializer:
@@ -129,7 +95,7 @@ class ModelSerializer:
         """As `serialize`, inside objects that `shown` serializers show already: a cycle ends in keys."""
         shown = shown | {type(self)}
         wanted = set(fields or self.opts.publish_fields)
-        own_values = self._own_values()
+        own_values = {name: getattr(self, f"serialize_{name}") for name in self._own_names()}
         published = self.get_object_map_data()
         for name in self.opts.publish_fields:
             if name in wanted and name not in own_values:
@@ -182,6 +148,14 @@ class ModelSerializer:
             return resolve_serializer(declared, cls.__module__)
         return None
 
+    @classmethod
+    def _own_names(cls) -> tuple[str, ...]:
+        names: tuple[str, ...] | None = cls.__dict__.get("_names_of_own_values")
+        if names is None:
+            names = tuple(name.removeprefix("serialize_") for name in dir(cls) if name.startswith("serialize_"))
+            cls._names_of_own_values = names  # type: ignore[attr-defined]
+        return names
+
     # What clients may set
 
     def related_queryset(self, name: str) -> QuerySet[Any]:
@@ -205,9 +179,9 @@ class ModelSerializer:
             if name == "_type":
                 continue
             try:
-                _refuse_unless(name in self.opts.update_fields)
+                refuse_unless(name in self.opts.update_fields)
                 publish_value(value)
-                _validate(self, name, value)
+                run_validator(self, name, value)
                 self._read(name, value, creating)
             except (Invalid, DjangoValidationError, ValueError) as error:
                 merge(errors, messages(name, error))
@@ -274,40 +248,6 @@ class ModelSerializer:
             return publish_value(value)
         except ValueError as error:
             raise ModelValidationError({name: [str(error)]}) from error
-
-    def _own_values(self) -> dict[str, Callable[..., Any]]:
-        names = (name for name in dir(type(self)) if name.startswith("serialize_"))
-        return {name.removeprefix("serialize_"): getattr(self, name) for name in names}
-
-
-def resolve_serializer(named: type[ModelSerializer] | str, module: str) -> type[ModelSerializer]:
-    """The class meant by 'ClassName' in `module` or its app's serializers, 'app.ClassName' or a full dotted path."""
-    if not isinstance(named, str):
-        return named
-    path, _, name = named.rpartition(".")
-    if path and path in apps.app_configs:
-        path = f"{apps.get_app_config(path).module.__name__}.serializers"  # type: ignore[union-attr]
-    elif not path:
-        app = apps.get_containing_app_config(module)
-        path = module if hasattr(sys.modules.get(module), name) or app is None else f"{app.name}.serializers"
-    try:
-        found = import_string(f"{path}.{name}")
-    except ImportError as error:
-        raise ImproperlyConfigured(f"There is no serializer {named!r} for {module}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, ModelSerializer)):
-        raise ImproperlyConfigured(f"{path}.{name} is not a ModelSerializer.")
-    return found
-
-
-def _validate(serializer: object, name: str, value: Any) -> None:
-    validate = getattr(serializer, f"validate_{name}", None)
-    if validate is not None:
-        validate(value)
-
-
-def _refuse_unless(allowed: bool) -> None:
-    if not allowed:
-        raise DjangoValidationError("This cannot be set.")
 
 
 def _is_field(model: type[Model], name: str) -> bool:

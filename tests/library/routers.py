@@ -34,7 +34,7 @@ class BookRouter(ModelRouter):
 
     @verb
     def lend(self, id: Any, days: int = 14) -> Any:
-        book = self._object({"id": id}, lock=False)
+        book = self.visible_object({"id": id})
         return {"title": book.title, "days": days}
 
 

@@ -266,12 +266,46 @@ def test_what_is_not_valid_leaves_nothing_behind(member: Caller, book: Book) -> 
 
 
 def test_nobody_writes_into_what_they_may_not_see(member: Caller, book: Book, lower: Shelf) -> None:
-    with pytest.raises(NotAllowed):
-        ask(member, "book", "create", title="New", shelf=lower.pk)
-    with pytest.raises(NotAllowed):
-        ask(member, "book", "update", id=book.pk, shelf=lower.pk)
+    for verb, args in (("create", {"title": "New", "pages": "x"}), ("update", {"id": book.pk}), ("create", {})):
+        told = []
+        for shelf in (lower.pk, lower.pk + 1000):
+            with pytest.raises(Invalid) as caught:
+                ask(member, "book", verb, **args, shelf=shelf)
+            told.append(caught.value.data)
+        assert told[0] == told[1] == {"shelf": ["There is no such object."]}
     book.refresh_from_db()
     assert (book.shelf.name, Book.objects.count()) == ("upper", 1)
+
+
+def test_nobody_moves_an_object_out_of_their_own_sight(member: Caller, book: Book, route: Any) -> None:
+    @route
+    class Thin(ModelRouter):
+        route_name = "thin"
+        serializer_class = BookSerializer
+        scope_fields = ("pages",)
+
+        def get_subscription_contexts(self, **kwargs: Any) -> Any:
+            return {"pages__lt": 10}
+
+    for verb, args in (("update", {"id": book.pk}), ("create", {"title": "Thick", "shelf": book.shelf_id})):
+        with pytest.raises(NotAllowed):
+            ask(member, "thin", verb, **args, pages=10)
+    assert list(Book.objects.values_list("pages", flat=True)) == [3]
+
+
+def test_who_may_see_nothing_creates_nothing(shelf: Shelf) -> None:
+    for pk in (shelf.pk, -1):
+        with pytest.raises(NotAllowed):
+            ask(operator(), "book", "create", title="New", shelf=pk)
+
+
+def test_a_router_for_a_model_takes_the_models_serializer(route: Any, book: Book) -> None:
+    @route
+    class Short(ModelRouter):
+        route_name = "short"
+        model = Book
+
+    assert ask(operator(), "short", "get_single", id=book.pk).data["title"] == "Atlas"
 
 
 def test_delete_replies_with_the_object_as_it_was(member: Caller, book: Book) -> None:
