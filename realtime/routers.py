@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from realtime import registry
-from realtime.answers import Answer, Caller, Plan, Snapshot
+from realtime.answers import ERROR, LOGIN_REQUIRED, SUCCESS, Answer, Caller, Plan, Snapshot
 from realtime.errors import RealtimeError, UnknownRoute
 from realtime.model_router import ModelRouter
 from realtime.protocol import Call
@@ -12,7 +12,7 @@ from realtime.router import BaseRouter, verb
 from realtime.subscriptions import entries
 
 __all__ = [
-    "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan", "Router", "Snapshot",
+    "ERROR", "LOGIN_REQUIRED", "SUCCESS", "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan", "Router", "Snapshot",
     "entries", "plan", "register", "run", "verb",
 ]  # fmt: skip
 
