@@ -71,10 +71,11 @@ class DeviceSerializer(ModelSerializer):
         return found.filter(pk__in=managed)
 
     def save(self) -> Any:
+        wished = "desired" in self.data
         wish = self.data.pop("desired", None)
         with transaction.atomic(using=router.db_for_write(Device)):
             device = super().save()
-            if wish is not None:
+            if wished:
                 self._want(device, wish)
         return device
 
