@@ -55,7 +55,7 @@ def start(data: Path, chosen: argparse.Namespace) -> NoReturn:
         set_up()
         migrate()
         greeting = make_greeting(data, chosen, port)
-    found.keep(data)
+    place.current().keep(data)
     if not chosen.no_demo:
         demo(data)
     # The server inherits one end and never writes: when it ends, the herald's end does too.
@@ -159,6 +159,11 @@ def link(data: Path, user: str | None) -> None:
     known = place.kept(data)
     if known is None and "MARSHLIGHT_URL" not in os.environ:
         raise progress.StepFailed("making a link", f"no Marshlight was started on {data} yet", "./run")
+    if known is not None and known.missing():
+        lacking = ", ".join(known.missing())
+        raise progress.StepFailed(
+            "making a link", f"the server was started with {lacking}", f"the same with {lacking} set"
+        )
     if known is not None:
         known.put_into_environment()
     set_up()

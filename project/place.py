@@ -17,6 +17,9 @@ class Place:
 
     url: str
     hosts: str
+    needs: tuple[
+        str, ...
+    ] = ()  # variables that chose the database or the key; they may hold secrets, so only their names
 
     def keep(self, data: Path) -> None:
         (data / "place.json").write_text(json.dumps(asdict(self)))
@@ -26,11 +29,22 @@ class Place:
         os.environ.setdefault("MARSHLIGHT_URL", self.url)
         os.environ.setdefault("MARSHLIGHT_HOSTS", self.hosts)
 
+    def missing(self) -> list[str]:
+        """Variables that were set at the start and are not now: with another database a link would be worth nothing."""
+        return [name for name in self.needs if name not in os.environ]
+
+
+def current() -> Place:
+    """As the surroundings have it now."""
+    needs = tuple(name for name in ("DATABASE_URL", "SECRET_KEY") if name in os.environ)
+    return Place(os.environ["MARSHLIGHT_URL"], os.environ["MARSHLIGHT_HOSTS"], needs)
+
 
 def kept(data: Path) -> Place | None:
     try:
-        return Place(**json.loads((data / "place.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        read = json.loads((data / "place.json").read_text())
+        return Place(str(read["url"]), str(read["hosts"]), tuple(read["needs"]))
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -53,6 +53,18 @@ def test_what_the_surroundings_say_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("MARSHLIGHT_URL", "https://panel.example.org")
     monkeypatch.setenv("MARSHLIGHT_HOSTS", "")
     place.local(8123).put_into_environment()
-    import os
+    assert place.current().url == "https://panel.example.org"
 
-    assert os.environ["MARSHLIGHT_URL"] == "https://panel.example.org"
+
+def test_a_server_on_another_database_is_known_by_the_names_of_its_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MARSHLIGHT_HOSTS", "")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hush@h/n")
+    place.current().keep(tmp_path)
+    known = place.kept(tmp_path)
+    assert known is not None
+    assert known.missing() == []
+    monkeypatch.delenv("DATABASE_URL")
+    assert known.missing() == ["DATABASE_URL"]
+    assert "hush" not in (tmp_path / "place.json").read_text()
