@@ -116,11 +116,13 @@ class Hub:
     def resume(self, subscription: Subscription) -> bool:
         """Its rights are what they were: go on where it was, with what was held back. False, for a legacy subscription
         whose stream was lost meanwhile: it must be healed."""
-        if subscription.joined and subscription.suspended is not None and self._healthy(subscription):
-            self.flush()
-            self._snapshots.resume(subscription)
+        if not subscription.joined or subscription.suspended is None:
             return True
-        return not subscription.joined or subscription.suspended is None
+        if not self._healthy(subscription):
+            return False
+        self.flush()
+        self._snapshots.resume(subscription)
+        return True
 
     # -- publishing -------------------------------------------------------------------------------------------------
 
@@ -176,11 +178,13 @@ class Hub:
     ) -> bool:
         """Bring a legacy client to these rows: `deleted` for what it had, `updated` for what there is. False: another
         resync came meanwhile, read the rows again."""
-        if subscription.joined and self._healthy(subscription):
-            self.flush()
-            self._snapshots.heal(subscription, objects, revisions)
+        if not subscription.joined:
             return True
-        return not subscription.joined
+        if not self._healthy(subscription):
+            return False
+        self.flush()
+        self._snapshots.heal(subscription, objects, revisions)
+        return True
 
     # -- to clients -------------------------------------------------------------------------------------------------
 
