@@ -11,7 +11,7 @@
  *
  * What it promises: a collection equals the server's objects whenever its state is `live`; a call is sent once at most,
  * and when its answer did not come it rejects with the code `disconnected`; after any cut everything that is subscribed
- * continues where it was; another person's objects are never shown to the next one.
+ * continues where it was; objects of somebody who has signed out are not shown any more.
  */
 
 import { RealtimeError } from "./errors.js";
@@ -253,6 +253,8 @@ export class Client {
     if (wasOpen || phase !== "waiting") this._status.notAsked();
     this._calls.rejectAll(new RealtimeError(code, "The connection was lost before the answer came."));
     this._subscriptions.cut();
+    // Whoever sits before the page now is not known to be who was.
+    if (phase === "signed_out") this._subscriptions.forgetAll();
   }
 
   /** @param {import("./surroundings.js").PageEvent} event */

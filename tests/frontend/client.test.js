@@ -476,6 +476,18 @@ test("after 4001 the cookie is tried once more, then we are signed out", async (
   await assert.rejects(client.call("device", "get_list"), { code: "signed_out" });
 });
 
+test("who is signed out sees nothing of what was shown", async () => {
+  const { server, client } = await beginLive();
+  const { seen } = watch(client.collection("device"));
+  await settle();
+  server.snapshot([LAMP]);
+  server.close(4001);
+  assert.deepEqual(seen.at(-1), { ids: [1], state: "stale", action: null });
+  server.clock.advance(0);
+  server.close(4001);
+  assert.deepEqual(seen.at(-1), { ids: [], state: "loading", action: "emptied" });
+});
+
 test("a new cookie lets the second try in, and a later 4001 has its own", async () => {
   const { server, client } = await beginLive();
   for (const count of [2, 3]) {
