@@ -23,7 +23,8 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "liv
 watch = LogWatch()
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_sessionstart() -> None:
+    # Behind django.setup(), whose LOGGING replaces the handlers that the root logger had.
     logging.getLogger().addHandler(watch)
 
 
