@@ -12,8 +12,8 @@ from realtime.router import BaseRouter, verb
 from realtime.subscriptions import entries
 
 __all__ = [
-    "ERROR", "LOGIN_REQUIRED", "SUCCESS", "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan", "Router", "Snapshot",
-    "entries", "plan", "register", "run", "verb",
+    "ERROR", "LOGIN_REQUIRED", "SUCCESS", "Answer", "BaseModelRouter", "BaseRouter", "Caller", "ModelRouter", "Plan",
+    "Router", "Snapshot", "entries", "plan", "register", "run", "verb",
 ]  # fmt: skip
 
 # SwampDragon's names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -156,6 +157,32 @@ def test_replying_twice_is_the_apps_mistake(route: Any) -> None:
 
     with pytest.raises(RuntimeError, match="replied"):
         ask(anonymous(), "twice", "talk")
+
+
+NASTY: list[Any] = [
+    None, True, False, 0, -1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**19, 1.5, -0.0, 1e308, "", " ", "x",
+    "1", "true", "null", "\x00", "\ud800", "😀", "x" * 5000, "%s%n", "'; --", "../..", "9999-12-31T23:59:59Z", [], [[]],
+    [None], [1, "x"], list(range(200)), {}, {"id": 1}, {"$gt": ""}, {"__proto__": {}}, {"name": {"name": {}}}, [{}] * 3,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("nasty", NASTY, ids=repr)
+def test_no_value_anywhere_is_more_than_a_refusal(nasty: Any, book: Book) -> None:
+    calls: list[tuple[str, str, dict[str, Any]]] = [("shelf", "get_list", {"_page": nasty})]
+    for name in (*BookSerializer.opts.update_fields, "secret"):
+        calls.append(("book", "update", {"id": book.pk, name: nasty}))
+    for name in ("shelf", "keywords", "chapters"):
+        calls.append(("book", "create", {"title": "New", "shelf": book.shelf_id, name: nasty}))
+    for name in ("shelf", "shelf__in", "pages__gt", "on_loan", "title__contains", "secret"):
+        calls.append(("book", "subscribe", {"channel": "x", name: nasty}))
+    for route in ("book", "shelf"):
+        calls += [(route, "get_single", {"id": nasty}), (route, "subscribe", {"channel": nasty})]
+    for route, verb, args in calls:
+        try:
+            answer = ask(staff(), route, verb, **args)
+            json.dumps(answer.data, allow_nan=False).encode()
+        except RealtimeError as error:
+            json.dumps(error.data, allow_nan=False).encode()
 
 
 # Lists and single objects
