@@ -55,7 +55,9 @@ def call_hook(method: Callable[..., Any], /, *given: Any, **args: Any) -> Any:
         return method(*given, **args)
     except KeyError as error:
         missing = error.args[0] if error.args else None
-        if isinstance(missing, str) and missing not in args and _raised_here(error, method):
+        # A value of an argument is no name of one: looking it up somewhere in vain is the app's own affair.
+        named = isinstance(missing, str) and missing not in args and missing not in args.values()
+        if named and _raised_here(error, method):
             raise BadArgs(f"The argument {missing!r} is missing.") from None
         raise
 
