@@ -59,7 +59,11 @@ def retry(device_id: Any, *, user: Any, via: str, now: datetime.datetime | None 
 def adopt(device_id: Any, *, now: datetime.datetime | None = None) -> None:
     """Make the command for what was written into `desired` directly. What no device could obey is taken back."""
     with transaction.atomic():
-        adopt_locked(locked(device_id), now or timezone.now())
+        device = locked(device_id)
+        adopt_locked(device, now or timezone.now())
+        # Equal as JSON is not yet equal as the text that SQLite keeps, by which the sweeper looks for differences.
+        device.commanded = device.desired
+        device.save(update_fields=["desired", "commanded"])
 
 
 def adopt_locked(device: Device, now: datetime.datetime) -> None:
@@ -70,14 +74,9 @@ def adopt_locked(device: Device, now: datetime.datetime) -> None:
     asked = desired if isinstance(desired, dict) else {}
     changed = {key: value for key, value in asked.items() if not schema.same(value, commanded.get(key))}
     errors = schema.check_wish(device.type.schema, changed) if changed or not isinstance(desired, dict) else {}
-    if "__all__" in errors:
-        wishes: dict[str, Any] = {}
-        device.desired = commanded
-    else:
-        wishes = {key: value for key, value in changed.items() if key not in errors}
-        # A key that was removed is no longer asked for; the device stays as it is.
-        device.desired = {key: value for key, value in commanded.items() if key in asked}
-    device.commanded = device.desired
+    wishes = {} if "__all__" in errors else {key: value for key, value in changed.items() if key not in errors}
+    # A key that is missing is left as it was, as in a wish: whoever writes the whole column may mean one key of it.
+    device.desired = commanded
     if wishes:
         _ask(device, wishes, None, DATABASE, now)
     if errors:
