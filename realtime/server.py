@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler
 from django.utils.module_loading import import_string
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -188,7 +188,7 @@ async def serve(
     health = Health(process, parts)
     threads = ThreadPoolExecutor(settings.PAGE_THREADS, "realtime-page")
     server = HTTPServer(
-        make_application(process, health, Pages(get_wsgi_application(), threads)),
+        make_application(process, health, Pages(WSGIHandler(), threads)),
         xheaders=_behind_proxy(),
         idle_connection_timeout=settings.HANDSHAKE_SECONDS,
         body_timeout=3 * settings.HANDSHAKE_SECONDS,

@@ -7,13 +7,14 @@ which starts a task for every message it sends (28.6 CPU seconds per million fra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from realtime.errors import CloseCode
-from realtime.framing import Closing, Fault, Opcode, Ping, Pong, Reader, Text, close_frame, frame, text_frame
+from realtime.framing import Closing, Fault, Opcode, Ping, Reader, Text, close_frame, frame, text_frame
 
 # Read at a time: what arrives while a client is told to wait is at most this.
 CHUNK = 16 * 1024
@@ -63,29 +64,26 @@ class Socket:
         stream.set_nodelay(True)
 
     async def serve(self) -> None:
+        """Read until the connection is over; after our own goodbye, only for the peer's."""
         code = 1006
         try:
-            while self._code is None:
+            while True:
                 await self._may_read.wait()
                 data = await self._stream.read_bytes(CHUNK, partial=True)
                 self.heard = self._clock()
                 for received in self._reader.receive(data):
                     match received:
-                        case Text(text):
-                            if self._code is None:
-                                self.events.text(text)
+                        case Text(text) if self._code is None:
+                            self.events.text(text)
                         case Ping(payload):
                             self._answer(payload)
-                        case Pong():
-                            pass  # `heard` says it all
                         case Closing(code, _):
                             self._say_goodbye(1000 if code == 1005 else code, "")
                             return
-            await self._await_goodbye()
         except Fault as fault:
             code = fault.code
             self._say_goodbye(fault.code, fault.reason)
-            await self._await_goodbye()
+            await self._drain()
         except StreamClosedError:
             pass
         finally:
@@ -181,8 +179,9 @@ class Socket:
             self._code = code
             self._write(close_frame(code, reason))
 
-    async def _await_goodbye(self) -> None:
-        """Read on until the peer closes: with unread bytes a close is a reset, and our last frames are lost."""
+    async def _drain(self) -> None:
+        """Read on for a while: with unread bytes a close is a reset, and our last frames are lost."""
         asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._stream.close)
-        while True:
-            await self._stream.read_bytes(CHUNK, partial=True)
+        with contextlib.suppress(StreamClosedError):
+            while True:
+                await self._stream.read_bytes(CHUNK, partial=True)

@@ -1,0 +1,206 @@
+"""Calls over a real socket: order, deadlines, errors, identity of the caller."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.library.models import Book, Membership, Shelf
+from tests.library.routers import RoomRouter
+from tests.realtime.serving import Served, peer, person, served, token_of, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def server() -> Iterator[Served]:
+    with served() as found:
+        yield found
+
+
+def staff() -> str:
+    return token_of(person(is_staff=True))
+
+
+def test_every_refusal_has_its_code(server: Served) -> None:
+    with peer(server.port, token=staff()) as client:
+        for verb, route, args, code in (
+            ("ping", "nowhere", {}, "unknown_route"),
+            ("fly", "room", {}, "unknown_verb"),
+            ("__init__", "room", {}, "unknown_verb"),
+            ("echo", "room", {}, "bad_args"),
+            ("echo", "room", {"_odd": 1}, "bad_args"),
+            ("get_single", "book", {"id": 99}, "not_found"),
+            ("subscribe", "book", {}, "bad_args"),
+            ("subscribe", "book", {"channel": "x", "secret": "y"}, "bad_filter"),
+            ("subscribe", "book", {"channel": "x", "_since": [1]}, "bad_args"),
+            ("subscribe", "book", {"channel": "x", "_since": {"book|": ["e", -1]}}, "bad_args"),
+            ("subscribe", "room", {"channel": "x", "room": "closed"}, "not_allowed"),
+            ("fly", "session", {}, "unknown_verb"),
+            ("visible", "session", {"visible": 1}, "bad_args"),
+            ("subscribe", "session", {"subscriptions": 1}, "bad_args"),
+        ):
+            context = client.call(verb, route, **args)["context"]
+            assert context["state"] == "error", (verb, route)
+            assert context["error"]["code"] == code, (verb, route, args)
+        assert client.call("ping", "room")["data"] == "pong"
+
+
+def test_an_unforeseen_error_says_nothing_and_is_logged_once(
+    server: Served, monkeypatch: pytest.MonkeyPatch, expect_log: Any
+) -> None:
+    def break_down(self: Any) -> None:
+        raise ZeroDivisionError("inner words")
+
+    monkeypatch.setattr(RoomRouter, "ping", break_down)
+    records = expect_log("realtime.calls", "failed")
+    with peer(server.port, token=staff()) as client:
+        reply = client.call("ping", "room")
+        assert reply["context"]["error"] == {
+            "code": "internal",
+            "message": "Something went wrong on the server.",
+            "temporary": True,
+        }
+        assert "inner words" not in str(reply)
+        assert client.call("echo", "room", text="still here")["data"]["text"] == "still here"
+    assert records is not None
+
+
+def test_calls_of_one_client_are_answered_in_order_and_others_do_not_wait(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def slow(self: Any) -> str:
+        begun.set()
+        assert free.wait(10)
+        return "slow"
+
+    monkeypatch.setattr(RoomRouter, "ping", slow)
+    with peer(server.port, token=staff()) as first, peer(server.port, token=token_of(person("other"))) as second:
+        slow_call = first.send("ping", "room")
+        quick_call = first.send("echo", "room", text="after")
+        assert begun.wait(10)
+        assert second.call("echo", "room", text="beside")["data"]["text"] == "beside"
+        free.set()
+        assert first.receive()["context"]["client_callback_name"] == slow_call
+        assert first.receive()["context"]["client_callback_name"] == quick_call
+
+
+def test_a_verb_that_takes_too_long_is_answered_and_the_next_waits_for_its_thread(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_VERB_SECONDS = 0.3
+    free = threading.Event()
+    order: list[str] = []
+
+    def slow(self: Any) -> str:
+        free.wait(10)
+        order.append("slow")
+        return "slow"
+
+    def quick(self: Any, text: str) -> str:
+        order.append("quick")
+        return "quick"
+
+    monkeypatch.setattr(RoomRouter, "ping", slow)
+    monkeypatch.setattr(RoomRouter, "echo", quick)
+    with served() as server, peer(server.port, token=staff()) as client:
+        later = client.send("ping", "room"), client.send("echo", "room", text="x")
+        error = client.reply(later[0])["context"]["error"]
+        assert (error["code"], error["temporary"]) == ("timed_out", True)
+        free.set()
+        assert client.reply(later[1])["data"] == "quick"
+        assert order == ["slow", "quick"]
+
+
+def test_a_client_that_left_does_not_stop_its_verb_nor_anything_else(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(self: Any) -> str:
+        begun.set()
+        assert free.wait(10)
+        done.set()
+        return "slow"
+
+    monkeypatch.setattr(RoomRouter, "ping", slow)
+    with peer(server.port, token=staff()) as client:
+        client.send("ping", "room")
+        assert begun.wait(10)
+    free.set()
+    assert done.wait(10)
+    until(lambda: len(server.process.clients) == 0)
+
+
+def test_a_call_by_someone_whose_rights_ended_this_instant_is_refused(server: Served) -> None:
+    user = person(is_staff=True)
+    with peer(server.port, token=token_of(user)) as client:
+        type(user).objects.filter(pk=user.pk).update(is_staff=False)
+        shelf = Shelf.objects.create(name="one")
+        Book.objects.create(title="hidden", shelf=shelf)
+        assert client.call("get_list", "book")["data"] == []
+
+
+def test_writes_go_through_the_router_and_come_back_as_a_change(server: Served) -> None:
+    with peer(server.port, token=staff()) as client:
+        client.subscribe("book")
+        made = client.call("create", "book", title="a", shelf={"name": "new"})
+        assert made["context"]["state"] == "success", made
+        change = client.change()
+        assert (change["action"], change["data"]["title"]) == ("created", "a")
+
+
+def test_one_list_subscribes_several_and_each_is_answered(server: Served) -> None:
+    with peer(server.port, token=staff()) as client:
+        wanted = [
+            {"route": "book", "channel": "b", "_snapshot": True},
+            {"route": "nowhere", "channel": "n"},
+            {"route": "room", "channel": "r", "room": "open"},
+        ]
+        name = client.send("subscribe", "session", subscriptions=wanted)
+        replies = [client.reply(name) for _ in wanted]
+    assert [reply["channel_data"]["local_channel"] for reply in replies] == ["b", "n", "r"]
+    assert [reply["context"]["state"] for reply in replies] == ["success", "error", "success"]
+
+
+def test_unsubscribing_names_what_was_left(server: Served) -> None:
+    with peer(server.port, token=staff()) as client:
+        client.subscribe("book", "b", pages__gt=3)
+        told = client.call("unsubscribe", "book", channel="b")["channel_data"]
+        assert told == {"local_channel": "b", "remote_channels": ["book|pages__gt:3"], "action": "unsubscribe"}
+        assert server.on_loop(lambda: server.process.hub.counts()["subscriptions"]) == 0
+
+
+def test_a_page_is_told_with_a_list(server: Served) -> None:
+    for number in range(3):
+        Shelf.objects.create(name=f"shelf {number}")
+    with peer(server.port, token=staff()) as client:
+        reply = client.call("get_list", "shelf", _page=2)
+    assert [shelf["name"] for shelf in reply["data"]] == ["shelf 2"]
+    assert reply["context"]["client_context"]["page"]["page_count"] == 2
+
+
+def test_an_answer_larger_than_an_outbox_is_refused_not_sent(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REALTIME_OUTBOX_BYTES = 20_000
+    monkeypatch.setattr(RoomRouter, "ping", lambda self: self.send("x" * 30_000))
+    with served() as server, peer(server.port, token=staff()) as client:
+        assert client.call("ping", "room")["context"]["error"]["code"] == "too_large"
+        assert client.call("echo", "room", text="y")["data"]["text"] == "y"
+
+
+def test_members_see_and_call_what_they_may(server: Served) -> None:
+    user = person()
+    mine, other = Shelf.objects.create(name="mine"), Shelf.objects.create(name="other")
+    Membership.objects.create(user=user, shelf=mine)
+    seen = Book.objects.create(title="seen", shelf=mine)
+    hidden = Book.objects.create(title="hidden", shelf=other)
+    with peer(server.port, token=token_of(user)) as client:
+        assert [book["title"] for book in client.subscribe("book")["data"]] == ["seen"]
+        assert client.call("lend", "book", id=seen.pk)["data"] == {"title": "seen", "days": 14}
+        for verb in ("get_single", "lend", "update", "delete"):
+            assert client.call(verb, "book", id=hidden.pk)["context"]["error"]["code"] == "not_found", verb
