@@ -99,7 +99,7 @@ class FallbackHandler(Handler):
     """SockJS' other transports."""
 
     def get(self, *args: str) -> None:
-        self.refuse(404, "Only SockJS' websocket transport is spoken here: see docs/swampdragon.md.")
+        self.refuse(404, "Only SockJS' websocket transport is spoken here: see docs/coming-from-swampdragon.md.")
 
     post = options = head = get
 

@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Publish what the journal holds, until stopped. Several may run: one works, the others stand by."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not settings.REDIS_URL:
+        if not getattr(settings, "REDIS_URL", ""):
             raise CommandError("A relay in a process of its own reaches nobody without Redis. Set REDIS_URL.")
         relay = Relay()
         for number in (signal.SIGTERM, signal.SIGINT):
