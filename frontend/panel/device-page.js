@@ -4,13 +4,14 @@
 
 import { LitElement, html, nothing } from "lit";
 
+import "./chart.js";
 import { dial } from "./dial.js";
-import { face, seenWords, time, words } from "./device.js";
+import { face, mainKey, seenWords, time, words } from "./device.js";
 import { icon } from "./icon.js";
 import { log } from "./log.js";
 import { toggle } from "./switch.js";
 import { everySecond } from "./ticker.js";
-import { clockTime, lapse, title } from "./words.js";
+import { clockTime, counted, lapse, title } from "./words.js";
 
 /**
  * @typedef {import("./device.js").Device} Device
@@ -43,6 +44,11 @@ export class DevicePage extends LitElement {
     this._commands = new Map();
     /** @type {Map<any, any>} */
     this._statuses = new Map();
+    /** @type {Map<any, any>} */
+    this._readings = new Map();
+    /** @type {import("./history.js").Point[] | null} drawn from what was last heard; null: to be made anew */
+    this._points = null;
+    this._followed = "";
     /** @type {import("../subscription.js").State} */
     this._logState = "loading";
   }
@@ -58,8 +64,10 @@ export class DevicePage extends LitElement {
 
   /** @param {Map<string, unknown>} changed */
   willUpdate(changed) {
-    if (!changed.has("deviceId") && this._undo.length > 0) return;
+    const key = mainKey(this.device?.schema ?? {}) ?? "";
+    if (!changed.has("deviceId") && this._followed === key && this._undo.length > 0) return;
     this._leave();
+    this._followed = key;
     const { client } = this.live;
     const args = { device: this.deviceId };
     this._undo = [
@@ -71,14 +79,26 @@ export class DevicePage extends LitElement {
       }),
       client.collection("status", args).subscribe((items) => {
         this._statuses = items;
+        this._points = null;
         this.requestUpdate();
       }),
     ];
+    if (this.device?.schema?.[key]?.kind === "number") {
+      this._undo.push(
+        client.collection("attribute", { ...args, name: key }).subscribe((items) => {
+          this._readings = items;
+          this._points = null;
+          this.requestUpdate();
+        }),
+      );
+    }
   }
 
   _leave() {
     for (const undo of this._undo) undo();
     this._undo = [];
+    this._points = null;
+    this._readings = new Map();
   }
 
   render() {
@@ -99,7 +119,7 @@ export class DevicePage extends LitElement {
       </div>
       <div class="detail">
         <div class="column">${this._control(shown, now)} ${this._about(shown, now)}</div>
-        <div class="column">${this._values(shown)} ${log(this._commands, this._statuses, device, { now, state: this._logState })}</div>
+        <div class="column">${this._chart()} ${this._values(shown)} ${log(this._commands, this._statuses, device, { now, state: this._logState })}</div>
       </div>
     `;
   }
@@ -185,6 +205,36 @@ export class DevicePage extends LitElement {
       <header><h2 id="about-title">About</h2></header>
       <dl>${rows.filter(([, value]) => value).map(([name, value]) => html`<dt>${name}</dt><dd class="num">${value}</dd>`)}</dl>
     </section>`;
+  }
+
+  _chart() {
+    const device = /** @type {Device} */ (this.device);
+    const key = mainKey(device.schema ?? {});
+    if (key === undefined) return nothing;
+    const schema = device.schema?.[key];
+    const steps = key === "on";
+    if (!steps && schema?.kind !== "number") return nothing;
+    const rows = [...(steps ? this._statuses : this._readings).values()];
+    this._points ??= rows
+      .map((row) => /** @type {import("./history.js").Point} */ ([time(row.valid_at) ?? NaN, Number(steps ? row.is_on : row.value)]))
+      .filter(([at, value]) => Number.isFinite(at) && Number.isFinite(value))
+      .sort(([a], [b]) => a - b);
+    const label = schema?.label ?? title(key);
+    const count = rows.length;
+    const last = this._points[this._points.length - 1];
+    // A switch tells only its changes: until now it stands as it stood.
+    if (steps && last && this.connected && face(device, { now: 0, connected: true, viewOnly: false }).state !== "offline") this._extend(last);
+    return html`<section class="box" aria-labelledby="chart-title">
+      <header><h2 id="chart-title">${label}</h2><p class="quiet">the newest ${counted(count, "value")}</p></header>
+      ${this._points.length < 2 ? html`<p class="none">There is no history yet.</p>` : html`<marsh-chart .points=${this._points} .steps=${steps} .unit=${schema?.unit ?? ""} .label=${label}></marsh-chart>`}
+    </section>`;
+  }
+
+  /** @param {import("./history.js").Point} last */
+  _extend(last) {
+    const now = this.live.now();
+    // Drawn again each minute, not with every tenth of a second that this page counts.
+    if (this._points && now - last[0] > 60_000) this._points = [...this._points, [now, last[1]]];
   }
 
   /** @param {Face} shown */

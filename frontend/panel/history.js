@@ -6,6 +6,8 @@
 const POINTS = 60;
 /** A line over less time than this shows noise as if it were a course. */
 const SHORTEST = 30_000;
+/** A device that said nothing for so many times its usual pause was away: there the line has a gap. */
+const GAP = 8;
 
 /** @typedef {[time: number, value: number]} Point */
 
@@ -72,4 +74,25 @@ export function course(points, now, { width, height, steps, silent }) {
   const tail = silent ? `M${x(last[0])} ${y(last[1])}H${x(until)}` : "";
   if (!silent) line += `H${x(until)}`;
   return { line, area: `${line}V${height}H0Z`, tail };
+}
+
+/**
+ * @param {Point[]} points
+ * @param {boolean} steps on/off is told when it changes: silence there is no gap
+ * @returns {[number[], (number | null)[]]} as uPlot wants it, seconds and values, null where nothing is known
+ */
+export function table(points, steps) {
+  const pauses = points.slice(1).map(([time], index) => time - points[index][0]);
+  const usual = [...pauses].sort((a, b) => a - b)[Math.floor(pauses.length / 2)] ?? Infinity;
+  /** @type {[number[], (number | null)[]]} */
+  const found = [[], []];
+  points.forEach(([time, value], index) => {
+    if (!steps && index > 0 && pauses[index - 1] > usual * GAP) {
+      found[0].push((time + points[index - 1][0]) / 2_000);
+      found[1].push(null);
+    }
+    found[0].push(time / 1_000);
+    found[1].push(value);
+  });
+  return found;
 }

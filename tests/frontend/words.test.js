@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { History, course } from "../../frontend/panel/history.js";
+import { History, course, table } from "../../frontend/panel/history.js";
 import { age, clockTime, counted, lapse, number, title } from "../../frontend/panel/words.js";
 
 /** @type {[number, string][]} */
@@ -100,4 +100,10 @@ test("where nothing is known the line ends and only a trace goes on", () => {
   const drawn = course([[0, 0], [50_000, 10]], 100_000, { ...SHAPE, silent: true });
   assert.equal(drawn?.line, "M0.0 9.0L50.0 1.0");
   assert.equal(drawn?.tail, "M50.0 1.0H100.0");
+});
+
+test("a chart has a gap where the device was away", () => {
+  const points = /** @type {import("../../frontend/panel/history.js").Point[]} */ ([[0, 1], [1_000, 2], [2_000, 3], [60_000, 4], [61_000, 5]]);
+  assert.deepEqual(table(points, false), [[0, 1, 2, 31, 60, 61], [1, 2, 3, null, 4, 5]]);
+  assert.deepEqual(table(points, true), [[0, 1, 2, 60, 61], [1, 2, 3, 4, 5]]);
 });

@@ -29,8 +29,8 @@ class DemoServer:
             "MARSHLIGHT_URL": self.url.rstrip("/"),
         }
         self.process: subprocess.Popen[bytes] | None = None
-        self._manage("migrate", "--verbosity", "0")
-        self._manage("demo", "--password-file", str(directory / "passwords"))
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("demo", "--password-file", str(directory / "passwords"))
         lines = (directory / "passwords").read_text(encoding="utf-8").splitlines()
         self.passwords = dict(line.split(maxsplit=1) for line in lines)
 
@@ -62,7 +62,7 @@ class DemoServer:
     def log(self) -> str:
         return (self.directory / "server.log").read_text(encoding="utf-8")
 
-    def _manage(self, *words: str) -> None:
+    def manage(self, *words: str) -> str:
         done = subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=ROOT,
@@ -74,6 +74,7 @@ class DemoServer:
         )
         if done.returncode != 0:
             raise RuntimeError(done.stdout + done.stderr)
+        return done.stdout
 
 
 def _is_complete(ready: Path) -> bool:
