@@ -86,7 +86,7 @@ def adopt_locked(device: Device, now: datetime.datetime) -> None:
 
 
 def _ask(device: Device, values: dict[str, Any], user: Any, via: str, now: datetime.datetime) -> Command:
-    overtaken = [command for command in _open(device) if command.values.keys() & values.keys()]
+    overtaken = [command for command in open_of(device) if command.values.keys() & values.keys()]
     Command.objects.filter(pk__in=[command.pk for command in overtaken], state__in=OPEN).update(
         state=State.CANCELLED, ended_at=now, code="superseded", error="A newer command took its place."
     )
@@ -107,7 +107,7 @@ def _ask(device: Device, values: dict[str, Any], user: Any, via: str, now: datet
         expires_at=now + datetime.timedelta(seconds=settings.COMMAND_SECONDS),
     )
     device.failed = None
-    device.pending = summary(_open(device))
+    device.pending = summary(open_of(device))
     device.save(update_fields=["desired", "commanded", "desired_version", "failed", "pending"])
     return command
 
@@ -196,9 +196,13 @@ def locked(device_id: Any) -> Device:
     return device
 
 
+def open_of(device: Device) -> list[Command]:
+    return list(Command.objects.filter(device=device, state__in=OPEN).order_by("version"))
+
+
 def settle(device: Device, *fields: str) -> None:
     """Save these fields, and `pending` as the commands now say."""
-    device.pending = summary(_open(device))
+    device.pending = summary(open_of(device))
     device.save(update_fields=["pending", *fields])
 
 
@@ -222,7 +226,3 @@ def summary(commands: Iterable[Command]) -> dict[str, Any] | None:
 def failure(command_id: Any, code: str, message: str, values: dict[str, Any], now: datetime.datetime) -> dict[str, Any]:
     """How the last wish went wrong, as `Device.failed` shows it."""
     return {"command": command_id, "code": code, "message": message, "at": now.isoformat(), "values": values}
-
-
-def _open(device: Device) -> list[Command]:
-    return list(Command.objects.filter(device=device, state__in=OPEN).order_by("version"))

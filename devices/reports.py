@@ -16,6 +16,10 @@ from realtime.errors import Invalid
 OPEN = Command.OPEN
 State = Command.State
 Presence = Device.Presence
+SAID = (
+    "reported", "reported_at", "is_on", "presence", "last_seen", "acked_version", "desired", "commanded", "pending",
+    "failed",
+)  # fmt: skip
 
 
 def report(
@@ -51,11 +55,8 @@ def report(
         if version is not None:
             # A version that was never given out, as after a restored backup, acknowledges nothing beyond.
             device.acked_version = max(device.acked_version, min(version, device.desired_version))
-        _answer(device, version, now)
-        commands.settle(
-            device, "desired", "commanded", "failed", "reported", "reported_at", "is_on", "acked_version", "last_seen",
-            "presence",
-        )  # fmt: skip
+        device.pending = commands.summary(_answer(device, version, now))
+        device.save(update_fields=SAID)
         readings.keep(device, values, before, was_on, source=source, now=now)
     return True
 
@@ -86,19 +87,21 @@ def silence(*, now: datetime.datetime | None = None) -> int:
     return ended
 
 
-def _answer(device: Device, version: int | None, now: datetime.datetime) -> None:
-    """Hold the report against what was wanted."""
-    open_keys: set[str] = set()
-    for command in Command.objects.filter(device=device, state__in=OPEN).order_by("version"):
+def _answer(device: Device, version: int | None, now: datetime.datetime) -> list[Command]:
+    """Hold the report against what was wanted; the commands that stay open."""
+    left: list[Command] = []
+    for command in commands.open_of(device):
         # A device that tells versions may say the right thing for an older reason, and change it in a moment.
         answered = version is None or version >= command.version
+        one = Command.objects.filter(pk=command.pk, state__in=OPEN)
         if answered and _satisfied(device, command.values):
-            done = Command.objects.filter(pk=command.pk, state__in=OPEN)
-            done.update(state=State.DONE, ended_at=now, code="", error="")
+            one.update(state=State.DONE, ended_at=now, code="", error="")
             continue
-        open_keys |= command.values.keys()
-        if version is not None and answered:
-            Command.objects.filter(pk=command.pk, state__in=(State.QUEUED, State.SENT)).update(state=State.ACKED)
+        if answered and version is not None and command.state != State.ACKED:
+            one.update(state=State.ACKED)
+            command.state = State.ACKED
+        left.append(command)
+    open_keys = {key for command in left for key in command.values}
     # Where nothing is open, a change came from the device, by its button or its own rule: `desired` follows, or the
     # server would fight the person who pressed it.
     device.desired = device.commanded = {
@@ -107,6 +110,7 @@ def _answer(device: Device, version: int | None, now: datetime.datetime) -> None
     }
     if device.failed is not None and device.failed["values"] and _satisfied(device, device.failed["values"]):
         device.failed = None
+    return left
 
 
 def _satisfied(device: Device, values: dict[str, Any]) -> bool:

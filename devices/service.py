@@ -9,8 +9,6 @@ from typing import Any
 
 from django.db import close_old_connections, connections
 
-# A step that took t is followed by a pause of at least so many t: background work leaves the machine to others.
-EASE = 4
 # After an error the pause doubles up to this: an outage of the database is asked about, not hammered.
 LONGEST = 5.0
 # How long `stop` waits for the step that is running.
@@ -19,6 +17,9 @@ GOODBYE = 3.0
 
 class Service:
     """Subclasses say `interval` and `step`; an exception of a step is logged once until a step succeeds again."""
+
+    # A step that took t is followed by a pause of at least so many t: background work leaves the machine to others.
+    ease = 4
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -63,7 +64,7 @@ class Service:
     def _once(self, pause: float) -> float:
         began = time.monotonic()
         if self._attempt(self.step):
-            return max(self.interval, EASE * (time.monotonic() - began))
+            return max(self.interval, self.ease * (time.monotonic() - began))
         return min(max(2 * pause, self.interval), LONGEST)
 
     def _attempt(self, work: Any) -> bool:

@@ -99,7 +99,8 @@ class Simulated:
         if now >= self.next_report and not said:
             said.append(self._report())
         if said:
-            self.next_report = now + self._number("every", 3.0)
+            # Not all at once, for all of them begin at once.
+            self.next_report = now + self._number("every", 3.0) * self.chance.uniform(0.8, 1.2)
         return said
 
     # Private

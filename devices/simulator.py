@@ -104,6 +104,9 @@ class Simulator:
 class Service(Base):
     """The simulator in the background of a server; of many processes one drives the devices."""
 
+    # Somebody may be waiting for a switch.
+    ease = 1
+
     def __init__(self, simulator: Simulator | None = None, *, take_over: bool = False) -> None:
         super().__init__()
         self.simulator = simulator or Simulator(seed=settings.SIMULATOR_SEED, faults=settings.SIMULATOR_FAULTS)

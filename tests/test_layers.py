@@ -79,6 +79,10 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "realtime/validation.py": ["realtime/test_serializers.py"],
     "realtime/names.py": ["realtime/test_serializers.py"],
     "realtime/capture.py": ["realtime/test_testing.py"],
+    "devices/apps.py": ["devices/test_sweeper.py", "devices/test_simulator.py"],  # what it names runs there
+    "devices/history.py": ["devices/test_readings.py", "devices/test_commands.py"],
+    "devices/management/commands/demo.py": ["devices/test_demo.py"],
+    "devices/management/commands/simulate.py": ["devices/test_simulator.py"],
     "devices/models.py": ["devices/test_commands.py", "devices/test_reports.py"],
     "devices/serializers.py": ["devices/test_routers.py"],
     "devices/rights.py": ["devices/test_routers.py"],
