@@ -142,7 +142,9 @@ def fail(row: Row, using: str = "default") -> None:
     """Set aside what cannot be published, until it is written again or `retry_failed`."""
     from realtime.models import Journal
 
-    Journal.objects.using(using).filter(pk=row.id, revision=row.revision).update(failed=True)
+    with transaction.atomic(using=using):
+        rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk=row.id, revision=row.revision)
+        Journal.objects.using(using).filter(pk__in=[journal.pk for journal in rows]).update(failed=True)
 
 
 def failed(using: str = "default") -> int:
@@ -179,18 +181,24 @@ def prune(age: float | None = None, using: str = "default") -> int:
 # Adding
 
 
-def touch(model: type[Model], pks: Iterable[Any], using: str = "default") -> None:
-    """Mark objects as changed because something that they show has changed. Not for use inside a transaction."""
+def touch(model: type[Model], pks: Iterable[Any], using: str = "default") -> bool:
+    """Mark objects as changed because something that they show has changed. Not for use inside a transaction.
+
+    False if some of them could not be marked, because a writer holds them: ask again later. It must not be waited for,
+    and whether it commits, so that the object is published anyway, nobody knows yet.
+    """
     keys = sorted({model._meta.pk.get_db_prep_value(pk, connections[using]) for pk in pks})
     table = model._meta.db_table
+    done = True
     for watch in triggers.wanted():
         if watch.table != table or watch.label.startswith(WATCH) or not keys:
             continue
         if len(keys) > settings.JOURNAL_MASS:
             whole(watch.label, using=using)
         else:
-            triggers.dialect(connections[using]).touch(watch, keys)
+            done &= triggers.dialect(connections[using]).touch(watch, keys)
             wake.wake_on_commit(connections[using])
+    return done
 
 
 def whole(label: str, using: str = "default") -> None:

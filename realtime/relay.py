@@ -198,12 +198,12 @@ class Relay:
             return True
         self._publish(load)
         self.at("published")
-        self._finish(load, again)
+        touched = self._finish(load, again)
         self.at("marked")
         self._done_at = time.monotonic()
         self._linked = True
         self._renewals = 0
-        return bool(fresh)
+        return bool(fresh) and touched
 
     def _prepare(self) -> Loader:
         """Before the database is read: which database it is, and where the streams stand."""
@@ -270,15 +270,19 @@ class Relay:
             logger.error("%s %s cannot be published and is set aside", row.label, row.key, exc_info=error)
             self._told.add(_mark(row))
 
-    def _finish(self, load: Load, again: list[Row]) -> None:
+    def _finish(self, load: Load, again: list[Row]) -> bool:
+        """False if a writer holds objects that show what changed: the rows that told so stay due."""
+        touched = True
         for model, keys in load.touching:
-            journal.touch(model, keys, using=self._using)
-        self._acknowledged.update({_mark(row): row.revision for row in load.done})
-        self._told -= {_mark(row) for row in load.done}
-        if load.done or again:
-            journal.mark([*load.done, *again], using=self._using)
+            touched &= journal.touch(model, keys, using=self._using)
+        done = load.done if touched else [row for row in load.done if not row.label.startswith(journal.WATCH)]
+        self._acknowledged.update({_mark(row): row.revision for row in done})
+        self._told -= {_mark(row) for row in done}
+        if done or again:
+            journal.mark([*done, *again], using=self._using)
         for row, _ in load.failing:
             journal.fail(row, using=self._using)
+        return touched
 
     def _stream(self, row: Row) -> str:
         assert self._loader is not None

@@ -107,8 +107,8 @@ class Dialect(ABC):
     def whole(self, label: str) -> None: ...
 
     @abstractmethod
-    def touch(self, watch: Watch, keys: Sequence[Any]) -> None:
-        """Journal these objects with their present state, if they exist."""
+    def touch(self, watch: Watch, keys: Sequence[Any]) -> bool:
+        """Journal these objects with their present state, if they exist. False if writers hold some of them."""
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -18,10 +18,11 @@ from realtime.settings import settings
 from realtime.triggers import JOURNAL, PREFIX, Dialect, Trigger, Watch, _digest
 
 SILENT = "realtime.suppress"
-# Objects touched in one transaction, and how long that may wait for a writer. Well below `deadlock_timeout` (1 s): if a
-# writer and we wait for each other it is we who step back.
+# Objects touched in one transaction, and how long that may wait for a writer who is just creating their rows. Well
+# below `deadlock_timeout` (1 s): if a writer and we wait for each other it is we who step back.
 TOUCH_BATCH = 100
-TOUCH_WAIT = "100ms"
+TOUCH_WAIT = "50ms"
+TOUCH_WAIT_ALONE = "5ms"
 
 _FUNCTIONS = (
     "realtime_journal_trigger()",
@@ -122,34 +123,52 @@ class PostgreSQL(Dialect):
     def whole(self, label: str) -> None:
         self.execute(f"SELECT {self.schema}.realtime_journal_whole(%s)", [label])
 
-    def touch(self, watch: Watch, keys: Sequence[Any]) -> None:
+    def touch(self, watch: Watch, keys: Sequence[Any]) -> bool:
+        done = True
         for start in range(0, len(keys), TOUCH_BATCH):
             batch = list(keys[start : start + TOUCH_BATCH])
             try:
-                with transaction.atomic(using=self.connection.alias):
-                    self.execute(f"SET LOCAL lock_timeout = '{TOUCH_WAIT}'")
-                    self._touch(watch, batch)
-                    self.execute("SET LOCAL lock_timeout = DEFAULT")
+                done &= self._touch(watch, batch, TOUCH_WAIT)
             except OperationalError:
                 # One at a time holds nothing while it waits, so nobody can wait for us in turn.
                 for key in batch:
-                    self._touch(watch, [key])
+                    done &= self._touch_alone(watch, key)
+        return done
 
-    def _touch(self, watch: Watch, keys: list[Any]) -> None:
+    def _touch_alone(self, watch: Watch, key: Any) -> bool:
+        try:
+            return self._touch(watch, [key], TOUCH_WAIT_ALONE)
+        except OperationalError:
+            return False
+
+    def _touch(self, watch: Watch, keys: list[Any], wait: str) -> bool:
+        """False if a writer holds some of them: those are left out."""
         key = self.quote(watch.key_column)
-        marks = ", ".join(["%s"] * len(keys))
-        self.execute(
-            f"SELECT {self.schema}.realtime_journal_record("
-            f"%s, array_agg(x.j ->> %s), array_agg({_state('%s::text[]')})) "
-            f"FROM (SELECT to_jsonb(t) AS j FROM {self.quote(watch.table)} t WHERE t.{key} IN ({marks})) x",
-            [watch.label, watch.key_column, list(watch.columns), *keys],
-        )
+        rows = f"SELECT key FROM {self.schema}.{JOURNAL} WHERE kind = 0 AND label = %s AND key = ANY (%s)"
+        with transaction.atomic(using=self.connection.alias):
+            self.execute(f"SET LOCAL lock_timeout = '{wait}'")
+            texts = [str(key) for key in keys]
+            known = {row[0] for row in self.execute(rows, [watch.label, texts])}
+            ours = {row[0] for row in self.execute(f"{rows} ORDER BY key FOR UPDATE SKIP LOCKED", [watch.label, texts])}
+            free = [key for key in keys if str(key) not in known - ours]
+            if free:
+                marks = ", ".join(["%s"] * len(free))
+                self.execute(
+                    f"SELECT {self.schema}.realtime_journal_record("
+                    f"%s, array_agg(x.j ->> %s), array_agg({_state('%s::text[]')})) "
+                    f"FROM (SELECT to_jsonb(t) AS j FROM {self.quote(watch.table)} t WHERE t.{key} IN ({marks})) x",
+                    [watch.label, watch.key_column, list(watch.columns), *free],
+                )
+            # Inside a larger transaction the setting would outlive this one.
+            self.execute("SET LOCAL lock_timeout = DEFAULT")
+        return len(free) == len(keys)
 
     def fingerprint(self) -> str:
         # A dump that is loaded makes new tables; a promoted replica or a restored base backup has a new timeline.
         rows = self.execute(
-            "SELECT s.system_identifier, c.timeline_id, d.oid, to_regclass(%s)::oid FROM pg_control_system() s, "
-            "pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()",
+            "SELECT s.system_identifier, d.oid, to_regclass(%s)::oid, CASE WHEN pg_is_in_recovery() THEN '' "
+            "ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END "
+            "FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()",
             [f"{self.schema}.{JOURNAL}"],
         )
         return ":".join(str(part) for part in rows[0])

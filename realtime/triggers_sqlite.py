@@ -85,12 +85,14 @@ class SQLite(Dialect):
 
     def whole(self, label: str) -> None:
         revision = self.next_revision()
+        # Doubled, because with parameters Django reads every % as one of its own; with DEBUG it does so twice.
+        now = _NOW.replace("%", "%%")
         self.execute(
-            f"INSERT INTO {JOURNAL} ({_COLUMNS}) VALUES (1, %s, '', %s, 1, '{{}}', NULL, 0, {_NOW}) {_conflict()}",
+            f"INSERT INTO {JOURNAL} ({_COLUMNS}) VALUES (1, %s, '', %s, 1, '{{}}', NULL, 0, {now}) {_conflict()}",
             [label, revision],
         )
 
-    def touch(self, watch: Watch, keys: Sequence[Any]) -> None:
+    def touch(self, watch: Watch, keys: Sequence[Any]) -> bool:
         key = self.quote(watch.key_column)
         sql = (
             f'INSERT INTO {JOURNAL} ({_COLUMNS}) SELECT 0, {_text(watch.label)}, CAST(t.{key} AS TEXT), i."revision", '
@@ -101,6 +103,7 @@ class SQLite(Dialect):
             cursor.execute(self._count("1"))
             # Doubled, because with parameters Django reads every % as one of its own.
             cursor.executemany(f"{sql.replace('%', '%%')}%s {_conflict()}", [[key] for key in keys])
+        return True
 
     def fingerprint(self) -> str:
         name = str(self.connection.settings_dict["NAME"])

@@ -84,7 +84,7 @@ def kept(**fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return shown, told
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.parametrize(("field", "value", "wire"), TABLE, ids=[f"{f}-{i}" for i, (f, _, _) in enumerate(TABLE)])
 def test_past_and_present_are_equal_on_the_wire(field: str, value: Any, wire: Any) -> None:
     shown, told = kept(**{field: value})
@@ -95,7 +95,7 @@ def test_past_and_present_are_equal_on_the_wire(field: str, value: Any, wire: An
     assert values.wire_values(Kinds(**{field: value}), [field]) == {field: wire}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_null_is_null_in_every_type() -> None:
     shown, told = kept()
     assert shown == told
@@ -103,7 +103,7 @@ def test_null_is_null_in_every_type() -> None:
     assert set(told) == {field.name for field in Kinds._meta.concrete_fields} - {"id"}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_relations_are_the_keys_of_what_they_point_to() -> None:
     place = Place.objects.create(name="hall")
     unique = Unique.objects.create(pk=ONE)
@@ -113,7 +113,7 @@ def test_relations_are_the_keys_of_what_they_point_to() -> None:
     assert (told["place"], told["unique"], told["named"]) == (place.pk, str(ONE), "ü 1")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.skipif(not POSTGRESQL, reason="SQLite keeps 15 digits of a decimal")
 def test_every_session_keeps_the_same_text() -> None:
     # Another program may have set these as it likes; equal states would then stand twice, or be rounded.
@@ -147,7 +147,7 @@ def test_every_session_keeps_the_same_text() -> None:
     assert told["span"] == "-P0DT23H59M55S"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_what_json_cannot_say_is_nothing_that_a_filter_could_have_matched() -> None:
     row = Kinds.objects.create()
     infinite = "'Infinity'" if POSTGRESQL else "9e999"
