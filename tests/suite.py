@@ -23,6 +23,7 @@ from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
 STEP_LIMIT = 20 * 60  # seconds; a step that takes longer hangs
+END_LIMIT = 20  # seconds for a step that is told to end
 CHOSEN = ("DATABASE_URL", "REDIS_URL", "MARSHLIGHT_URL", "MARSHLIGHT_HOSTS", "SECRET_KEY")
 SLOW = "browser or e2e or benchmark"
 
@@ -111,7 +112,7 @@ class Suite:
             overdue.cancel()
             process.stdout.close()
             if process.poll() is None:
-                _end_group(process.pid)
+                threading.Thread(target=_end_group, args=[process.pid]).start()
                 process.wait()
 
     def table(self) -> str:
@@ -128,7 +129,13 @@ class Suite:
 
 
 def _end_group(pid: int) -> None:
+    """First as Ctrl-C does, so that pytest ends the servers it started; then for good."""
     with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGINT)
+        deadline = time.monotonic() + END_LIMIT
+        while time.monotonic() < deadline:
+            os.killpg(pid, 0)
+            time.sleep(0.1)
         os.killpg(pid, signal.SIGKILL)
 
 
@@ -208,6 +215,9 @@ def run(suite: Suite, *, fast: bool) -> None:
 
 
 def main(words: list[str]) -> int:
+    # Both, however we were started: what runs below is ended in order, databases included.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     scratch = Path(tempfile.mkdtemp(prefix="marshlight-suite-"))
     try:
         install_parts()

@@ -73,3 +73,9 @@ def test_the_table_has_a_line_for_each_step(suite: Suite) -> None:
     suite.broken("PostgreSQL", "initdb was not found")
     lines = suite.table().splitlines()
     assert [line.split()[0] for line in lines] == ["passed", "good", "PostgreSQL"]
+
+
+def test_a_step_that_hangs_is_ended_and_failed(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.suite.STEP_LIMIT", 0.2)
+    suite.check("endless", [sys.executable, "-c", "import threading; threading.Event().wait()"])
+    assert suite.closing() == "0 passed, 1 failed"
