@@ -84,6 +84,8 @@ class Relay:
         self._fences: dict[str, Fence] = {}
         # Acknowledged, but a writer held the row when it was to be marked: by row, the revision.
         self._acknowledged: dict[Mark, int] = {}
+        # Rows that wait for a writer who holds what shows them: they must not fill up the batches.
+        self._waiting = 0
         self._told: set[Mark] = set()
         self._renewals = 0
         self._collapsed_at: dict[str, float] = {}
@@ -184,7 +186,7 @@ class Relay:
         Raises BusUnavailable (Renewed: at once again) and django.db.Error. Whatever happened, the next step reads anew.
         """
         loader = self._prepare()
-        limit = settings.RELAY_BATCH + len(self._acknowledged)
+        limit = settings.RELAY_BATCH + len(self._acknowledged) + self._waiting
         with view.consistent(self._using):
             rows = journal.read(limit, using=self._using)
             again = [row for row in rows if self._acknowledged.get(_mark(row)) == row.revision]
@@ -278,6 +280,7 @@ class Relay:
         done = load.done if touched else [row for row in load.done if not row.label.startswith(journal.WATCH)]
         self._acknowledged.update({_mark(row): row.revision for row in done})
         self._told -= {_mark(row) for row in done}
+        self._waiting = len(load.done) - len(done)
         if done or again:
             journal.mark([*done, *again], using=self._using)
         for row, _ in load.failing:

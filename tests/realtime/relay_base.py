@@ -65,7 +65,10 @@ class Screen:
         self._bus = bus
         self._place = place
         self._position: Position | None = None
+        # What its server knows of this connection, and what a snapshot showed before it was published.
         self._seen: dict[str, int] = {}
+        self._ahead: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
         self.shown: dict[int, dict[str, Any]] = {}
         self.snapshots = 0
 
@@ -84,17 +87,31 @@ class Screen:
                 self._apply(change.decode(message.body))
                 self._position = (epoch, message.offset)
 
+    def reconnect(self) -> None:
+        """Continue from its position on a server that knows nothing of it; only told positions can be continued from,
+        and none is told while the snapshot is ahead of the stream."""
+        self.catch_up()
+        if not self._ahead:
+            self._seen = {}
+
     def _take_snapshot(self) -> None:
         self.snapshots += 1
         self._position = head(self._bus, "thing")
         with view.consistent():
             self.shown = {t.pk: self._data(t) for t in Thing.objects.all() if self._wants(t.place_id)}
-            self._seen = {key: revision for key, (revision, _) in journal.revisions("app.thing").items()}
+            revisions = journal.revisions("app.thing")
+        self._seen = {key: revision for key, (revision, _) in revisions.items()}
+        self._ahead = {key: revision for key, (revision, dirty) in revisions.items() if dirty}
+        self._newest = dict(self._seen)
 
     def _apply(self, item: Any) -> None:
         if item.revision <= self._seen.get(item.key, 0):
             return
         self._seen[item.key] = item.revision
+        if item.revision >= self._ahead.get(item.key, 0):
+            self._ahead.pop(item.key, None)
+        assert item.revision >= self._newest.get(item.key, 0), "the screen went backwards"
+        self._newest[item.key] = item.revision
         if item.now is not None and self._wants(item.now["place"]):
             self.shown[item.id] = item.data
         elif any(state is not None and self._wants(state["place"]) for state in item.before):
