@@ -38,8 +38,8 @@ class ModelRouter(BaseRouter):
     filter_fields: ClassVar[Mapping[str, Sequence[str]]] = {}
     # Further fields of the model's own table that contexts use.
     scope_fields: ClassVar[Sequence[str]] = ()
-    # Of a list in a client's filter.
-    filter_values: ClassVar[int] = 100
+    # Of a list in a client's filter; without it REALTIME_FILTER_VALUES.
+    filter_values: ClassVar[int | None] = None
     paginate_by: ClassVar[int | None] = None
     # Of a snapshot, the first by the model's ordering; for histories, the whole of which nobody wants at once.
     snapshot_limit: ClassVar[int | None] = None

@@ -19,6 +19,7 @@ from realtime import registry
 from realtime.fields import publish_value
 from realtime.filters import LOOKUPS, Condition, Filter, parse_conditions
 from realtime.kinds import Kind
+from realtime.settings import limits
 
 # Text columns without a length; what SQLite holds may be longer than the column says, too.
 _ENDLESS = 2**31
@@ -86,13 +87,14 @@ def conditions(
     allowed: Mapping[str, Iterable[str]],
     *,
     id_field: str,
-    limit: int = 100,
+    limit: int | None = None,
 ) -> tuple[Condition, ...]:
     """A client's arguments as conditions on fields, named as the model names them. BadFilter, TooMany."""
     fields = {name: _field(model, name, id_field) for name in allowed}
     kinds = {name: kind_of(field) for name, field in fields.items()}
     known = {name: tuple(lookups) for name, lookups in allowed.items() if kinds[name] is not None}
-    found = parse_conditions(args, known, {n: k for n, k in kinds.items() if k is not None}, limit=limit)
+    most = limits().filter_values if limit is None else limit
+    found = parse_conditions(args, known, {n: k for n, k in kinds.items() if k is not None}, limit=most)
     return tuple(replace(condition, field=fields[condition.field].name) for condition in found)
 
 

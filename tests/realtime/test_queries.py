@@ -160,6 +160,13 @@ def test_a_list_of_a_client_has_a_limit() -> None:
         queries.conditions(Book, {"shelf__in": list(range(101))}, ALLOWED, id_field="pk")
 
 
+def test_the_limit_of_a_list_is_the_projects_to_set(settings: Any) -> None:
+    settings.REALTIME_FILTER_VALUES = 2
+    assert queries.conditions(Book, {"shelf__in": [1, 2]}, ALLOWED, id_field="pk")
+    with pytest.raises(TooMany):
+        queries.conditions(Book, {"shelf__in": [1, 2, 3]}, ALLOWED, id_field="pk")
+
+
 def test_the_id_is_the_models_key() -> None:
     (condition,) = queries.conditions(Book, {"id": 5}, ALLOWED, id_field="pk")
     assert (condition.field, condition.value) == ("id", 5)
