@@ -11,6 +11,8 @@ import { History } from "./history.js";
 
 /** The device's own change follows its reply at once; without one the wish was already fulfilled. */
 const AFTER_REPLY = 1_500;
+/** By then the server has ended every wish one way or another. */
+const LONGEST_WISH = 15_000;
 /** Lines of history that are asked for at the same time: the server answers 20 calls a second per connection. */
 const SEEDS = 3;
 
@@ -39,7 +41,7 @@ export class Live extends EventTarget {
     this._roles = null;
     /** @type {Map<Device["id"], Record<string, any>>} wishes the server has not answered yet */
     this._asking = new Map();
-    /** @type {Map<Device["id"], string>} our own wishes, as text, until they are fulfilled */
+    /** @type {Map<Device["id"], Record<string, any>>} our own wishes until they have ended */
     this._mine = new Map();
     /** @type {Set<Device["id"]>} */
     this._seeded = new Set();
@@ -138,15 +140,16 @@ export class Live extends EventTarget {
    */
   async _ask(device, desired, verb, args, undo) {
     this._asking.set(device.id, desired);
-    this._mine.set(device.id, JSON.stringify(desired));
+    this._mine.set(device.id, desired);
     this._tell();
     try {
       await this.client.call("device", verb, args);
       setTimeout(() => this._answered(device.id, desired), AFTER_REPLY);
+      setTimeout(() => this._ended(device.id, desired), LONGEST_WISH);
       this._told({ device, undo });
     } catch (error) {
       this._answered(device.id, desired);
-      this._mine.delete(device.id);
+      this._ended(device.id, desired);
       this._told({ text: `${device.name}: ${reasonOf(/** @type {RealtimeError} */ (error))}` });
     }
   }
@@ -163,6 +166,16 @@ export class Live extends EventTarget {
   }
 
   /**
+   * @param {Device["id"]} id
+   * @param {Record<string, any>} desired
+   */
+  _ended(id, desired) {
+    if (this._mine.get(id) !== desired) return;
+    this._mine.delete(id);
+    this._tell();
+  }
+
+  /**
    * @param {Device | null} before
    * @param {Device} after
    */
@@ -175,8 +188,9 @@ export class Live extends EventTarget {
     }
     if (before && !before.failed && after.failed) this._say(`${after.name}: ${shown.problem}`);
     if (before && before.presence !== after.presence && shown.state === "offline") this._say(`${after.name} is offline`);
+    const mine = this._mine.get(after.id);
     // The card must still see that the change was ours when it draws it.
-    if (!after.pending) setTimeout(() => this._mine.delete(after.id), AFTER_REPLY);
+    if (mine && before?.pending && !after.pending) setTimeout(() => this._ended(after.id, mine), AFTER_REPLY);
   }
 
   /** @param {Device} device */

@@ -92,6 +92,9 @@ def test_a_switch_in_one_window_is_confirmed_in_the_other(
     window.switch("Exhaust fan").click()
     window.await_switch("Exhaust fan", not before)
     other.await_switch("Exhaust fan", not before)
+    # Who did it is told to the others; the one who did knows.
+    other.page.get_by_text(f"operator turned {'off' if before else 'on'}").wait_for()
+    assert window.page.get_by_text("operator turned").count() == 0
 
 
 def test_undo_asks_for_what_was_before(window: Window) -> None:
