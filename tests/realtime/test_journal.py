@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -315,3 +316,72 @@ def test_flush_empties_the_journal_last_and_is_another_database() -> None:
     assert journal.read() == []
     assert journal.identity() != first
     assert connection.vendor in ("sqlite", "postgresql")
+
+
+# All of it at once
+
+
+def test_two_relays_lose_nothing_and_turn_nothing_round_while_others_write() -> None:
+    """Four writers with rollbacks, deletions and objects in common; two relays; a bus that refuses what is old."""
+    codes = [f"{i}" for i in range(12)]
+    writing = threading.Event()
+    bus, guard = dict[str, tuple[int, int | None]](), threading.Lock()
+    faults: list[str] = []
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(40):
+            try:
+                with transaction.atomic():
+                    for code in sorted(chance.sample(codes, 3)):  # in one order, as writers who share objects must
+                        if chance.random() < 0.3:
+                            Named.objects.filter(code=code).delete()
+                        elif not Named.objects.filter(code=code).update(size=chance.randint(1, 999)):
+                            Named.objects.bulk_create([Named(code=code, size=0)], ignore_conflicts=True)
+                    if chance.random() < 0.1:
+                        raise KeyError
+            except KeyError:
+                pass
+
+    def relay() -> None:
+        while True:
+            last = not writing.is_set()
+            with view.consistent():
+                rows = journal.read()
+                sizes = dict(Named.objects.values_list("code", "size"))
+            for row in rows:
+                with guard:
+                    seen = bus.get(row.key, (0, None))
+                    if row.revision > seen[0]:
+                        bus[row.key] = (row.revision, sizes.get(row.key))
+                    elif row.revision == seen[0] and seen[1] != sizes.get(row.key):
+                        faults.append(f"{row.key} has two states at revision {row.revision}")
+            journal.mark(rows)
+            if last and not rows:
+                return
+
+    def own_connection(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                faults.append(repr(error))
+            finally:
+                connections["default"].close()
+
+        return run
+
+    writing.set()
+    writers = [threading.Thread(target=own_connection(lambda s=seed: write(s))) for seed in range(4)]  # type: ignore[misc]
+    relays = [threading.Thread(target=own_connection(relay)) for _ in range(2)]
+    for thread in writers + relays:
+        thread.start()
+    for thread in writers:
+        thread.join(6 * LIMIT)
+    writing.clear()
+    for thread in relays:
+        thread.join(6 * LIMIT)
+    assert faults == []
+    assert journal.pending()[0] == 0
+    shown = {key: size for key, (_, size) in bus.items() if size is not None}
+    assert shown == dict(Named.objects.values_list("code", "size"))
