@@ -35,8 +35,8 @@ def test_a_wish_is_desired_and_a_command_and_shown_as_pending() -> None:
     assert now.pending == {
         "command": command.pk,
         "values": {"on": True},
-        "since": "2026-05-01T12:00:00+00:00",
-        "until": "2026-05-01T12:00:10+00:00",
+        "since": "2020-05-01T12:00:00+00:00",
+        "until": "2020-05-01T12:00:10+00:00",
         "by": "operator",
         "via": "panel",
         "state": "queued",
