@@ -50,7 +50,7 @@ class DatabaseWrapper(_Base):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._holds_turn = False
+        self._held: Turn | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
@@ -66,17 +66,16 @@ class DatabaseWrapper(_Base):  # type: ignore[misc]
     def take_turn(self) -> None:
         """OperationalError when it did not come within the connection's `timeout`, as from SQLite itself."""
         turn = self._turn()
-        if turn is None or self._holds_turn:
+        if turn is None or self._held is not None:
             return
         if not turn.take(float(self.settings_dict["OPTIONS"].get("timeout", 5.0))):
             raise OperationalError("database is locked: another thread of this process has been writing for too long")
-        self._holds_turn = True
+        self._held = turn
 
     def give_turn(self) -> None:
-        turn = self._turn()
-        if turn is not None and self._holds_turn:
-            self._holds_turn = False
-            turn.give()
+        held, self._held = self._held, None
+        if held is not None:
+            held.give()
 
     def _turn(self) -> Turn | None:
         return None if self.is_in_memory_db() else turn_of(str(self.settings_dict["NAME"]))
@@ -117,7 +116,7 @@ class _Alone:
         self.wrapper = wrapper
 
     def __enter__(self) -> None:
-        self.mine = not self.wrapper._holds_turn
+        self.mine = self.wrapper._held is None
         self.wrapper.take_turn()
 
     def __exit__(self, *error: object) -> None:

@@ -50,7 +50,9 @@ _guard = threading.Lock()
 def turn_of(path: str) -> Turn:
     """The one turn of this process for a database file, under whatever name it was opened."""
     with _guard:
-        return _turns.setdefault(os.path.realpath(path), Turn())
+        if path not in _turns:
+            _turns[path] = _turns.setdefault(os.path.realpath(path), Turn())
+        return _turns[path]
 
 
 def _forget() -> None:
