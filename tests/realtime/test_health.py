@@ -1,0 +1,105 @@
+"""The health page: green while everything holds, red with the part's name otherwise."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from realtime import health as module
+from realtime import triggers
+from realtime.models import Journal
+from tests.library.models import Shelf
+from tests.realtime.serving import LIMIT, Served, served
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SCHEMA_SECONDS", 0.0)
+
+
+@pytest.fixture
+def server() -> Iterator[Served]:
+    with served() as found:
+        yield found
+
+
+def ask(server: Served, **headers: str) -> tuple[int, dict[str, Any], Any]:
+    request = urllib.request.Request(f"{server.origin}/healthz", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+            return answer.status, json.loads(answer.read()), answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read()), error.headers
+
+
+def test_a_server_in_order_is_green_and_names_its_parts(server: Served) -> None:
+    status, report, headers = ask(server)
+    assert (status, report["ok"]) == (200, True), report
+    assert set(report["parts"]) >= {"database", "bus", "journal", "schema", "disk", "stream"}
+    assert report["counts"]["connections"] == 0
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_monitors_may_ask_by_any_name(server: Served) -> None:
+    assert ask(server, Host="10.0.0.1")[0] == 200
+
+
+def test_a_missing_trigger_is_red(server: Served, expect_log: Any) -> None:
+    expect_log("realtime.health", "red: schema")
+    expect_log("tornado.access", required=False)
+    triggers.remove()
+    try:
+        status, report, _ = ask(server)
+    finally:
+        triggers.install()
+    assert status == 503
+    assert "library.shelf" in report["parts"]["schema"]["wrong"]
+    expect_log("realtime.health", "green", required=False)
+    assert ask(server)[0] == 200
+
+
+def test_an_object_set_aside_is_red(expect_log: Any) -> None:
+    expect_log("realtime.health", "red: journal")
+    with served(relay=False) as server:
+        Shelf.objects.create(name="one")
+        Journal.objects.update(failed=True, dirty=True)
+        assert ask(server)[1]["parts"]["journal"]["failed"] > 0
+
+
+def test_a_full_disk_is_red(settings: Any, expect_log: Any) -> None:
+    expect_log("realtime.health", "red: disk")
+    settings.REALTIME_DISK_RED_BYTES = 1 << 60
+    with served() as server:
+        assert ask(server)[0] == 503
+
+
+def test_a_database_that_does_not_answer_is_red_without_saying_why(
+    server: Served, monkeypatch: pytest.MonkeyPatch, expect_log: Any
+) -> None:
+    def broken() -> Any:
+        raise ConnectionError("password=secret host=10.0.0.1")
+
+    expect_log("realtime.health", "red: ")
+    monkeypatch.setattr(module, "_database", broken)
+    status, report, _ = ask(server)
+    assert status == 503
+    assert report["parts"]["database"] == {"ok": False, "problem": "ConnectionError"}
+
+
+def test_it_writes_nothing(server: Served) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM realtime_journal")
+        before = cursor.fetchone()
+        ask(server)
+        cursor.execute("SELECT count(*) FROM realtime_journal")
+        assert cursor.fetchone() == before
