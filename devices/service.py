@@ -42,8 +42,12 @@ class Service:
         self._thread = threading.Thread(target=self.run, name=type(self).__module__, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def ask_to_stop(self) -> None:
+        """Returns at once; a signal handler may call it."""
         self._stopping.set()
+
+    def stop(self) -> None:
+        self.ask_to_stop()
         if self._thread is not None:
             self._thread.join(GOODBYE)
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import io
+import os
+import signal
+import threading
 from typing import Any
 
 import pytest
@@ -8,7 +12,7 @@ from django.db import connection
 
 from devices import commands
 from devices.lease import Holder
-from devices.models import Command, Device
+from devices.models import Command, Device, Lease
 from devices.simulator import Service, Simulator
 from devices.sweeper import sweep
 from tests.devices.base import at, dimmer
@@ -179,3 +183,28 @@ def test_two_services_drive_the_devices_once() -> None:
 def test_the_command_says_what_it_cannot_do(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         call_command("simulate", *arguments)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_drives_the_devices_until_it_is_told_to_end(ending: signal.Signals) -> None:
+    lamp = simulated(vendor_config={"delay": 0})
+    commands.want(lamp.pk, {"on": True}, user=None, via="panel")
+
+    def watch() -> None:
+        for _ in range(200):
+            if fresh(lamp).is_on or pause.wait(0.05):
+                break
+        connection.close()
+        os.kill(os.getpid(), ending)
+
+    pause = threading.Event()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        call_command("simulate", "--seed", "1", stdout=io.StringIO())
+    finally:
+        pause.set()
+        watcher.join(10)
+    assert fresh(lamp).is_on is True
+    assert not Lease.objects.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from devices.models import Device
 from devices.settings import settings
 from devices.simulator import VENDOR, Service, Simulator
+
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Command(BaseCommand):
@@ -34,7 +37,10 @@ class Command(BaseCommand):
         simulator = Simulator(seed=options["seed"], rate=options["rate"], faults=options["faults"])
         self.stdout.write(f"{count} simulated devices, seed {simulator.seed}. Ctrl-C ends it.")
         service = Service(simulator, take_over=True)
+        # Not KeyboardInterrupt, which would come in the middle of a report; and a supervisor sends TERM.
+        before = {each: signal.signal(each, lambda *_: service.ask_to_stop()) for each in ENDS}
         try:
             service.run()
-        except KeyboardInterrupt:
-            service.finish()
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
