@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from realtime import change, journal, publish_data
 from realtime.bus import Bus, Publication, Renewed
+from realtime.bus_redis import RedisBus
 from realtime.election import Election
+from realtime.errors import BusUnavailable
 from realtime.models import Journal
 from realtime.relay import Relay
+from tests import services
 from tests.app import serializers
 from tests.app.models import Label, Named, Place, Shy, Tagging, Thing, Unique
 from tests.realtime.journal_base import POSTGRESQL
 
-from .bus_base import any_bus, close_buses, wait_until
+from .bus_base import any_bus, buses, close_buses, wait_until
 from .relay_base import Screen, Worker, actions, head, publish_due, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -587,8 +592,6 @@ def test_two_relays_at_once_make_one_stream(bus: Bus, relay: Relay) -> None:
 def test_a_relay_goes_on_after_the_bus_was_away(
     bus: Bus, running: Relay, monkeypatch: pytest.MonkeyPatch, expect_log: Any
 ) -> None:
-    from realtime.errors import BusUnavailable
-
     expect_log("realtime.relay", "waits for the bus")
 
     def away(*args: Any) -> Any:
@@ -615,3 +618,43 @@ def test_a_relay_goes_on_after_the_database_was_away(bus: Bus, running: Relay, e
             )
         Thing.objects.create(name=f"lamp {n}")
         wait_until(lambda count=n + 1: len(told(bus, "thing")) == count)
+
+
+def test_nothing_is_lost_while_redis_is_paused_killed_and_flushed_under_writers(expect_log: Any) -> None:
+    expect_log("realtime", "waits for the bus|Streams begin anew", required=False)
+    with services.running(services.Redis()) as server:
+        bus = RedisBus(server.url)
+        buses.append(bus)
+        faults = [
+            lambda: server.process.send_signal(signal.SIGSTOP),
+            lambda: server.process.send_signal(signal.SIGCONT),
+            lambda: server.stop(signal.SIGKILL),
+            server.start,
+            lambda: redis.Redis.from_url(server.url).flushall(),
+        ]
+        running = Relay(bus)
+        running.start()
+        screen = Screen(bus)
+        try:
+            things = [Thing.objects.create(name=f"thing {n}") for n in range(10)]
+            for n, fault in enumerate(faults):
+                for thing in things:
+                    Thing.objects.filter(pk=thing.pk).update(size=n * 100 + thing.pk)
+                fault()
+                things.pop().delete()
+                things.append(Thing.objects.create(name=f"later {n}"))
+                if n in (1, 3):
+                    wait_until(lambda: caught_up(screen))
+            wait_until(lambda: caught_up(screen))
+            wait_until(lambda: not Journal.objects.filter(dirty=True).exists())
+        finally:
+            running.stop()
+            close_buses()
+
+
+def caught_up(screen: Screen) -> bool:
+    try:
+        screen.catch_up()
+    except BusUnavailable:
+        return False
+    return not screen.differs()
