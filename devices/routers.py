@@ -5,17 +5,17 @@
 | locations, devices, histories: see | no | theirs | theirs | theirs | all |
 | device: ask for values, retry | no | no | yes | yes | yes |
 | device: name, detail, location, enabled; location: name, time zone, icon | no | no | no | yes | yes |
-| create, delete, everything else of a device | no | no | no | no | yes |
+| device: report, as its program does; create, delete, everything else of a device | no | no | no | no | yes |
 
 What somebody may not see does not exist for them (`not_found`); what they see and may not do is `not_allowed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from devices import commands, rights
+from devices import commands, reports, rights
 from devices.models import Membership
 from devices.serializers import (
     AttributeSerializer,
@@ -28,7 +28,7 @@ from devices.serializers import (
     via,
 )
 from realtime.errors import BadArgs, NotAllowed
-from realtime.permissions import IsStaff, LoginRequired
+from realtime.permissions import IsStaff, LoginRequired, RoutePermission
 from realtime.routers import BaseRouter, ModelRouter, register, verb
 
 Role = rights.Role
@@ -40,7 +40,7 @@ NEWEST = 200
 class Theirs(BaseRouter):
     """Of what is shown, those who are not staff see what their memberships name."""
 
-    permission_classes = (LoginRequired(), IsStaff(("create", "delete")))
+    permission_classes: ClassVar[Sequence[RoutePermission]] = (LoginRequired(), IsStaff(("create", "delete")))
     rights_from: ClassVar[Mapping[Any, str]] = {Membership: "user_id"}
 
     def theirs(self, field: str) -> dict[str, Any] | None:
@@ -91,7 +91,9 @@ class DeviceTypeRouter(ModelRouter):
 class DeviceRouter(Theirs, ModelRouter):
     route_name = "device"
     serializer_class = DeviceSerializer
+    permission_classes = (LoginRequired(), IsStaff(("create", "delete", "report")))
     filter_fields: ClassVar = {
+        "uid": ("exact",),  # a device's own program knows nothing else of itself
         "location": ("exact", "in", "isnull"),
         "type": ("exact", "in"),
         "is_on": ("exact", "isnull"),
@@ -115,6 +117,16 @@ class DeviceRouter(Theirs, ModelRouter):
         device = self.visible_object({"id": id})
         rights.require(self.user, Role.OPERATOR, device.location_id)
         commands.retry(device.pk, user=self.user, via=via(self.caller.identity))
+        return self.fresh(device).serialize()
+
+    @verb
+    def report(self, id: Any, values: Any, version: Any = None) -> Any:
+        """What the device says of itself, `version` being the newest `desired_version` it knows; the reply is the
+        device. What is older than an earlier report is a sign of life and changes nothing else."""
+        if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+            raise BadArgs("'version' is the number that stood in 'desired_version'.")
+        device = self.visible_object({"id": id})
+        reports.report(device.pk, values, version=version, source=via(self.caller.identity))
         return self.fresh(device).serialize()
 
 

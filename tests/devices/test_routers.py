@@ -46,6 +46,7 @@ MATRIX = {
     ("device", "make staff's"): "l--iii+",
     ("device", "create"): "lxxxxx+",
     ("device", "delete"): "lxxxxx+",
+    ("device", "report"): "lxxxxx+",
     ("location", "get_single"): "l--++++",
     ("location", "rename"): "l--xx++",
     ("location", "create"): "lxxxxx+",
@@ -77,6 +78,7 @@ def attempt(user: Person, route: str, what: str, device: Device) -> None:
         "get_single": ("get_single", {"id": device.pk if route == "device" else place.pk}),
         "delete": ("delete", {"id": device.pk if route == "device" else place.pk}),
         "create": ("create", {"name": "new"} | ({"type": "dimmer"} if route == "device" else {})),
+        "report": ("report", {"id": device.pk, "values": {"on": True}}),
         "roles": ("roles", {}),
         "subscribe": ("subscribe", {"channel": "h", "device": device.pk, "_snapshot": True}),
     }
@@ -238,6 +240,38 @@ def test_staff_create_a_device_with_a_uid_of_its_own() -> None:
     for uid in ("Bad Uid", made["uid"], "x\n", ""):
         with pytest.raises(Invalid):
             call(staff, "create", "device", name="New", type="dimmer", uid=uid)
+
+
+def test_what_a_device_reports_ends_the_wish_that_it_fulfils() -> None:
+    device, staff = dimmer(), person("s", is_staff=True)
+    call(person("operator", "operator"), "update", "device", id=device.pk, desired={"on": True})
+    stale = call(staff, "report", "device", id=device.pk, values={"on": True}, version=0)
+    assert (stale["is_on"], stale["pending"]["values"]) == (True, {"on": True})
+    done = call(staff, "report", "device", id=device.pk, values={"on": True}, version=1)
+    assert (done["acked_version"], done["pending"], done["presence"]) == (1, None, "online")
+    late = call(staff, "report", "device", id=device.pk, values={"on": False}, version=0)
+    assert late["is_on"] is True
+
+
+def test_a_report_that_makes_no_sense_changes_nothing() -> None:
+    device, staff = dimmer(), person("s", is_staff=True)
+    before = Device.objects.filter(pk=device.pk).values().get()
+    for values in ({"level": "high"}, {"Bad Key": 1}, [1], None, "on"):
+        with pytest.raises(Invalid):
+            call(staff, "report", "device", id=device.pk, values=values)
+    for version in (True, "1", 1.5, [1]):
+        with pytest.raises(BadArgs):
+            call(staff, "report", "device", id=device.pk, values={"on": True}, version=version)
+    with pytest.raises(NotFound):
+        call(staff, "report", "device", id=0, values={"on": True})
+    assert Device.objects.filter(pk=device.pk).values().get() == before
+
+
+def test_a_device_finds_itself_by_its_uid() -> None:
+    dimmer(uid="a")
+    device = dimmer("Other", uid="b")
+    plan = subscribe(person("s", is_staff=True), "device", uid="b")
+    assert [key for key, _ in plan.snapshot().objects] == [str(device.pk)]
 
 
 def test_roles_are_told_by_location() -> None:
