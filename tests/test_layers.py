@@ -63,7 +63,6 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "realtime/bus_redis_wake.py": ["realtime/test_bus_redis.py"],
     "realtime/election.py": ["realtime/test_relay.py"],
     "realtime/loading.py": ["realtime/test_relay.py"],
-    "realtime/controls.py": ["realtime/test_relay.py"],
     "realtime/mass.py": ["realtime/test_relay.py"],
     "realtime/pause.py": ["realtime/test_relay.py"],
     "realtime/restores.py": ["realtime/test_relay.py"],
