@@ -100,6 +100,7 @@ ACTIONS: dict[tuple[str, str], Act | None] = {
     ),
     ("device", "update"): call("device", "update", lambda w: {"id": w.device.pk, "desired": {"on": True}}, "operator"),
     ("device", "delete"): call("device", "delete", lambda w: {"id": w.device.pk}),
+    ("device", "report"): call("device", "report", lambda w: {"id": w.device.pk, "values": {"on": True, "level": 7}}),
     ("device", "retry"): None,  # below, with a wish that failed
     ("book", "create"): call("book", "create", lambda w: {"title": "New", "shelf": w.shelf.pk}, "operator"),
     ("book", "update"): call("book", "update", lambda w: {"id": w.book.pk, "pages": 5, "on_loan": True}, "operator"),
