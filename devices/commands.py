@@ -81,7 +81,7 @@ def adopt_locked(device: Device, now: datetime.datetime) -> None:
         _ask(device, wishes, None, DATABASE, now)
     if errors:
         said = "; ".join(f"{key}: {' '.join(messages)}" for key, messages in errors.items())
-        device.failed = failure(None, "invalid", said[: Command._meta.get_field("error").max_length or 0], {}, now)
+        device.failed = failure(None, "invalid", said[: Command._meta.get_field("error").max_length or 0], None, now)
     device.save(update_fields=["desired", "commanded", "failed"])
 
 
@@ -223,6 +223,8 @@ def summary(commands: Iterable[Command]) -> dict[str, Any] | None:
     }
 
 
-def failure(command_id: Any, code: str, message: str, values: dict[str, Any], now: datetime.datetime) -> dict[str, Any]:
-    """How the last wish went wrong, as `Device.failed` shows it."""
+def failure(
+    command_id: Any, code: str, message: str, values: dict[str, Any] | None, now: datetime.datetime
+) -> dict[str, Any]:
+    """How the last wish went wrong, as `Device.failed` shows it; without `values` there is nothing to try again."""
     return {"command": command_id, "code": code, "message": message, "at": now.isoformat(), "values": values}

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 
 from devices import commands, readings, schema
@@ -76,15 +77,21 @@ def refuse(device_id: Any, version: int, code: str, message: str, *, now: dateti
 def silence(*, now: datetime.datetime | None = None) -> int:
     """Call offline who was expected to report and did not; how many."""
     now = now or timezone.now()
+    least = DeviceType.objects.aggregate(least=Min("expected_every"))["least"]
+    if least is None:
+        return 0
+    online = Device.objects.filter(presence=Presence.ONLINE, last_seen__lt=now - _patience(least))
     ended = 0
-    for slug, every in DeviceType.objects.values_list("slug", "expected_every"):
-        patience = datetime.timedelta(seconds=max(every * 1.5, every + settings.SILENCE_SECONDS))
-        silent = Device.objects.filter(type=slug, presence=Presence.ONLINE, last_seen__lt=now - patience)
-        for pk, seen in silent.values_list("pk", "last_seen"):
+    for pk, seen, every in online.order_by("pk").values_list("pk", "last_seen", "type__expected_every"):
+        if seen is not None and seen < now - _patience(every):
             # One by one: a statement over many rows could lock them in another order than somebody else does.
             still = Device.objects.filter(pk=pk, presence=Presence.ONLINE, last_seen=seen)
             ended += still.update(presence=Presence.OFFLINE)
     return ended
+
+
+def _patience(every: int) -> datetime.timedelta:
+    return datetime.timedelta(seconds=max(every * 1.5, every + settings.SILENCE_SECONDS))
 
 
 def _answer(device: Device, version: int | None, now: datetime.datetime) -> list[Command]:

@@ -219,7 +219,9 @@ def test_what_no_device_could_obey_is_taken_back(text: str) -> None:
     commands.adopt(device.pk, now=at(1))
     now = fresh(device)
     assert now.desired == WANTED
-    assert now.failed["code"] == "invalid"  # type: ignore[index]
+    assert (now.failed["code"], now.failed["values"]) == ("invalid", None)  # type: ignore[index]
+    with pytest.raises(Conflict):
+        commands.retry(device.pk, user=None, via="panel")
     assert Command.objects.count() == 0
 
 
