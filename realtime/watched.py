@@ -51,4 +51,5 @@ def _column(model: Any, name: str) -> str:
 
 
 def _names_user(through: Any, user: Any) -> str:
-    return next(f.column for f in through._meta.concrete_fields if f.related_model is user)
+    column: str = next(f.column for f in through._meta.concrete_fields if f.related_model is user)
+    return column

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connections
+from django.db import connection, connections
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
@@ -58,6 +60,10 @@ class Served:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(LIMIT)
 
+    def end(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self.loop.call_soon_threadsafe(self.stop.set)
+
 
 @contextlib.contextmanager
 def served(*, relay: bool = True) -> Iterator[Served]:
@@ -96,12 +102,12 @@ def served(*, relay: bool = True) -> Iterator[Served]:
             # Until the first heads are known, whatever is published is nobody's to miss.
             until(lambda: found.process.node.health()["ok"], "following the bus")
             yield found
-            found.loop.call_soon_threadsafe(found.stop.set)
+            found.end()
             thread.join(LIMIT)
             assert not thread.is_alive()
     finally:
         if thread.is_alive():
-            found.loop.call_soon_threadsafe(found.stop.set)
+            found.end()
             thread.join(LIMIT)
         forget_bus()
         connections.close_all()
@@ -109,40 +115,79 @@ def served(*, relay: bool = True) -> Iterator[Served]:
         raise failure[0]
 
 
+class Program:
+    """`server.py` as a process of its own, on this process' test database. Use it as a context."""
+
+    def __init__(self, *words: str, **environment: str) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="marshlight-served-"))
+        self.words = words
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.realtime.settings_served",
+            "DATABASE_URL": database_url(),
+            **environment,
+        }
+        self.port = 0
+
+    @property
+    def ready(self) -> Path:
+        return self.directory / "ready"
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def start(self) -> None:
+        self.ready.unlink(missing_ok=True)
+        command = [sys.executable, "server.py", "--port", str(self.port), "--ready-file", str(self.ready)]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--no-services", *self.words], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+
+    def wait(self) -> None:
+        """Until it serves."""
+
+        def written() -> bool:
+            assert self.process.poll() is None, self.log
+            return self.ready.exists()
+
+        until(written, "a server's start")
+        self.port = json.loads(self.ready.read_text())["port"]
+
+    def signal(self, number: signal.Signals) -> int:
+        """Its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(LIMIT)
+
+    def __enter__(self) -> Program:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait(LIMIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def processes(count: int, **environment: str) -> Iterator[list[tuple[int, subprocess.Popen[bytes]]]]:
-    """Servers as processes of their own, with this process' database and bus: (port, process) of each."""
-    with tempfile.TemporaryDirectory(prefix="marshlight-served-") as directory, contextlib.ExitStack() as stack:
-        env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.realtime.settings_served", **environment}
-        started = []
-        for number in range(count):
-            ready = Path(directory) / f"ready{number}"
-            command = [sys.executable, "server.py", "--port", "0", "--ready-file", str(ready), "--no-services"]
-            process = subprocess.Popen(command, cwd=ROOT, env=env)
-            stack.callback(_end, process)
-            started.append((ready, process))
-        ports = [(_port(ready, process), process) for ready, process in started]
-        yield ports
+def processes(count: int, **environment: str) -> Iterator[list[Program]]:
+    """So many servers beside each other, all of them serving."""
+    with contextlib.ExitStack() as stack:
+        programs = [stack.enter_context(Program(**environment)) for _ in range(count)]
+        for program in programs:
+            program.wait()
+        yield programs
 
 
-def _port(ready: Path, process: subprocess.Popen[bytes]) -> int:
-    def written() -> bool:
-        assert process.poll() is None, "the server ended"
-        return ready.exists()
-
-    until(written, "a server's start")
-    port: int = json.loads(ready.read_text())["port"]
-    return port
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def database_url() -> str:
+    """The test database, as another process finds it."""
+    chosen = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{chosen['NAME']}"
+    return f"postgresql://{chosen['USER']}@{chosen['HOST']}:{chosen['PORT']}/{chosen['NAME']}"
 
 
 # -- people ----------------------------------------------------------------------------------------------------------
