@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -23,9 +24,8 @@ else:
 class TokenAdmin(ModelAdmin):
     list_display = ("key_id", "name", "user", "state", "created_at", "last_used_at", "expires_at")
     list_select_related = ("user",)
-    search_fields = ("key_id", "name", "user__username")
+    search_fields = ("key_id", "name", f"user__{get_user_model().USERNAME_FIELD}")
     fields = ("user", "name", "expires_at")
-    autocomplete_fields = ("user",)
     actions = ("revoke",)
 
     @admin.display(description="state")
@@ -36,6 +36,11 @@ class TokenAdmin(ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
         count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         self.message_user(request, f"{count} revoked; their connections are closed within seconds.")
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        # Only where the project's own user model is in the admin and can be searched; otherwise a list of all.
+        users = self.admin_site._registry.get(get_user_model())
+        return ("user",) if users is not None and users.search_fields else ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         # A token that changed its user would be somebody's secret acting as somebody else.

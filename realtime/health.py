@@ -10,14 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.conf import settings as django_settings
 from django.db import close_old_connections, connection
 
 from realtime import journal, triggers
 from realtime.handler import Handler
 from realtime.process import Process
 from realtime.protocol import dumps
-from realtime.settings import settings
+from realtime.settings import data_directory, settings
 
 logger = logging.getLogger("realtime.health")
 
@@ -122,7 +121,7 @@ def _journal() -> dict[str, Any]:
 
 
 def _disk() -> dict[str, Any]:
-    free = shutil.disk_usage(getattr(django_settings, "DATA_DIR", ".")).free
+    free = shutil.disk_usage(data_directory()).free
     return {"ok": free > settings.DISK_RED_BYTES, "free_mib": free // (1024 * 1024)}
 
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from realtime.settings import public_address
+
 Origin = tuple[str, str, int]
 
 _PORTS = {"http": 80, "https": 443}
@@ -29,7 +31,7 @@ def origin_allowed(origin: str) -> bool:
 
 
 def allowed_origins() -> list[str]:
-    return list(getattr(settings, "MARSHLIGHT_ORIGINS", ())) or [settings.MARSHLIGHT_URL.rstrip("/")]
+    return list(getattr(settings, "MARSHLIGHT_ORIGINS", ())) or [public_address()]
 
 
 def parse(origin: str) -> Origin | None:

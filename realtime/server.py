@@ -37,7 +37,7 @@ from realtime.handler import SocketHandler
 from realtime.health import Check, Health, HealthHandler
 from realtime.process import Process
 from realtime.relay import Relay
-from realtime.settings import settings
+from realtime.settings import data_directory, public_address, settings
 from realtime.transport import Plain
 from realtime.wsgi import Pages
 
@@ -50,6 +50,7 @@ EXIT_PORT_TAKEN = 98
 # A request's headers: cookies are the largest part, and browsers send a few KiB of them.
 HEADER_BYTES = 32 * 1024
 SERVICE_SECONDS = 3.0
+DESCRIPTION = "Serve pages, WebSockets and the relay."
 
 
 class Service(Protocol):
@@ -147,7 +148,7 @@ def only_instance() -> Iterator[None]:
     if getattr(django_settings, "REDIS_URL", ""):
         yield
         return
-    path = Path(django_settings.DATA_DIR) / "server.lock"
+    path = data_directory() / "server.lock"
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,21 +214,29 @@ async def serve(
 
 def _behind_proxy() -> bool:
     chosen = settings.BEHIND_PROXY
-    return django_settings.MARSHLIGHT_URL.startswith("https:") if chosen is None else chosen
+    return public_address().startswith("https:") if chosen is None else chosen
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def main(words: Sequence[str]) -> None:
-    """What `server.py` does; Django is set up already."""
-    parser = argparse.ArgumentParser(prog="server.py", description="Serve pages, WebSockets and the relay.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="0: a free one")
     parser.add_argument("--address", "--host", default="127.0.0.1")
     parser.add_argument("--ready-file", type=Path, help="gets {port, pid} as JSON once connections are accepted")
     parser.add_argument("--no-relay", action="store_true", help="`manage.py relay` runs elsewhere")
     parser.add_argument("--no-services", action="store_true", help="the apps' background services run elsewhere")
-    chosen = parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> None:
+    """What `server.py` does; Django is set up already."""
+    parser = argparse.ArgumentParser(prog="server.py", description=DESCRIPTION)
+    add_arguments(parser)
+    run(parser.parse_args(words))
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Serve as these arguments say, until a signal ends it. SystemExit if that cannot begin."""
     access.addFilter(WithoutQuery())
 
     def ready(port: int, process: Process) -> None:

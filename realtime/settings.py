@@ -7,6 +7,7 @@ overridden in the same way: `limits()` has `message_bytes` from `REALTIME_MESSAG
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
@@ -67,7 +68,7 @@ class Settings:
     STOP_SECONDS = Default(5.0)
 
     # -- the journal -------------------------------------------------------------------------------------------
-    # More objects of one model changed by one statement are told as one resync: a snapshot is cheaper than so many frames.
+    # More objects of a model changed by one statement are told as a resync: a snapshot is cheaper than so many frames.
     JOURNAL_MASS = Default(1000)
     # More different states of one object since its last publication, and the stream resyncs: nobody filters that many.
     JOURNAL_STATES = Default(32)
@@ -79,7 +80,7 @@ class Settings:
     BUS_PREFIX = Default("marshlight")
     # How long a change waits at most when its wake was lost. A read of nothing takes 0.3 ms on PostgreSQL.
     RELAY_POLL_SECONDS = Default(0.1)
-    # SQLite tells in 9 microseconds whether anybody committed, so this is asked as often; other commits come with a wake.
+    # SQLite tells in 9 microseconds whether anybody committed, so this is asked often; other commits come with a wake.
     RELAY_GLANCE_SECONDS = Default(0.01)
     # Rows of one step: what is read, loaded and published together. 500 rows take some 50 ms.
     RELAY_BATCH = Default(500)
@@ -104,11 +105,22 @@ class Settings:
     PAGE_THREADS = Default(8)
     # The largest HTTP body that Django's pages take through this server: forms, not films.
     BODY_BYTES = Default(2 * 1024 * 1024)
-    # Whether X-Forwarded-For and -Proto come from our own proxy. None: if MARSHLIGHT_URL is https, since TLS ends there.
+    # Whether X-Forwarded-For and -Proto come from our own proxy. None: if MARSHLIGHT_URL is https: TLS ends there.
     BEHIND_PROXY: Default[bool | None] = Default(None)
 
 
 settings = Settings()
+
+
+def public_address() -> str:
+    """The address people open, as `https://name[:port]`: only its pages may connect. MARSHLIGHT_URL, which a project on
+    one machine may leave out."""
+    return str(getattr(django_settings, "MARSHLIGHT_URL", "") or "http://127.0.0.1:8000").rstrip("/")
+
+
+def data_directory() -> Path:
+    """Where the server keeps its lock file: DATA_DIR, or what every project has since `startproject`."""
+    return Path(getattr(django_settings, "DATA_DIR", None) or getattr(django_settings, "BASE_DIR", None) or ".")
 
 
 def limits() -> Limits:

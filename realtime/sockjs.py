@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.serializers.json import DjangoJSONEncoder
 
 from realtime.errors import CloseCode
 from realtime.framing import text_frame
@@ -20,6 +21,7 @@ from realtime.handler import Handler, SocketHandler
 from realtime.origin import origin_allowed
 from realtime.process import Process
 from realtime.protocol import dumps
+from realtime.settings import public_address
 from realtime.shell import Shell
 from realtime.transport import Socket
 
@@ -105,15 +107,17 @@ class FallbackHandler(Handler):
 
 
 class SettingsHandler(Handler):
-    """`/settings.js`, read by SwampDragon's clients before they connect. JSON is JavaScript, Python's `True` was not"""
+    """`/settings.js`, read by SwampDragon's clients before they connect, with what the project tells its pages by the
+    setting SWAMP_DRAGON. JSON is JavaScript, Python's `True` was not."""
 
     def get(self) -> None:
-        scheme = django_settings.MARSHLIGHT_URL.partition(":")[0]
+        told = {**getattr(django_settings, "SWAMP_DRAGON", {}), "endpoint": ENDPOINT}
+        scheme = public_address().partition(":")[0]
         self.set_header("Content-Type", "text/javascript; charset=UTF-8")
         # Scripts are what this address is for, and old pages may be served by another of our names.
         self.clear_header("Content-Security-Policy")
         self.finish(
-            f"window.swampdragon_settings = {json.dumps({'endpoint': ENDPOINT})};\n"
+            f"window.swampdragon_settings = {json.dumps(told, cls=DjangoJSONEncoder)};\n"
             f"window.swampdragon_host = {json.dumps(f'{scheme}://{self.request.host}')};\n"
         )
 

@@ -45,7 +45,8 @@ class Command(BaseCommand):
     def _list(self, username: str | None, **options: Any) -> None:
         rows = Token.objects.select_related("user").order_by("created_at")
         if username is not None:
-            rows = rows.filter(user__username=username)
+            model: Any = get_user_model()
+            rows = rows.filter(**{f"user__{model.USERNAME_FIELD}": username})
         for row in rows:
             self.stdout.write(f"{row.key_id}  {row.user}  {tokens.state(row):8}  {row.name}")
 
