@@ -208,9 +208,10 @@ def test_every_command_that_is_told_exists(page: Path) -> None:
     assert set(told) <= get_commands().keys()
     code = "\n".join(re.findall(r"`[^`\n]*`|^    .*$|^\./run.*$", text, re.MULTILINE))
     usage = subprocess.run([str(ROOT / "run"), "--help"], capture_output=True, text=True, check=True).stdout
-    for words in re.findall(r"\./run((?: (?:--?)?[a-z][a-z-]*)*)", code):
-        for word in words.split()[: 1 if " manage" in words else None]:
-            assert word in usage
+    for line in re.findall(r"\./run ([^`#\n]*)", code):
+        words = line.split()
+        options = [word for word in words if word.startswith("-") and words[0] != "manage"]
+        assert all(f" {word}" in usage or f"[{word}" in usage for word in [*words[:1], *options]), line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -252,7 +253,7 @@ class Project:
     @contextlib.contextmanager
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
         output = self.folder.with_name("output")
-        words = (sys.executable, "server.py", "--port", str(self.port))
+        words = (sys.executable, "manage.py", "serve", "--port", str(self.port))
         with output.open("wb") as sink, started(self, sink, *words) as server:
 
             def answers() -> bool:
@@ -299,8 +300,7 @@ class Project:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(block.text)
             case "append":
-                text = block.text.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
-                file.write_text(f"{file.read_text()}\n{text}")
+                file.write_text(f"{file.read_text()}\n{block.text}")
             case "run":
                 for line in block.text.splitlines():
                     words = line.split()
@@ -328,6 +328,9 @@ def built(place: Path, *pages: str) -> Project:
     for page in pages:
         for block in blocks(ROOT / "docs" / page):
             project.follow(block)
+    # Not 8000, on which the reader's own server may run.
+    with (project.folder / "shop" / "settings.py").open("a") as settings:
+        settings.write(f'MARSHLIGHT_URL = "http://127.0.0.1:{project.port}"\n')
     return project
 
 
