@@ -7,6 +7,9 @@ from typing import Any
 
 Objects = dict[Any, dict[str, Any]]
 
+#: The type of a mark among the frames: from here on they are of another connection of the same client.
+OPENED = "opened"
+
 
 def screen(frames: Iterable[dict[str, Any]], local: str) -> Objects:
     """The objects of the subscription `local` after these frames, by id. Follows docs/wire.md and nothing else."""
@@ -22,6 +25,7 @@ def screen(frames: Iterable[dict[str, Any]], local: str) -> Objects:
                 continue
             remote = set(told["remote_channels"])
             if context.get("recovered") or "part" not in context:
+                staged = None
                 continue
             if context["part"] == 1:
                 staged = {}
@@ -29,6 +33,9 @@ def screen(frames: Iterable[dict[str, Any]], local: str) -> Objects:
             staged |= {each["id"]: each for each in frame["data"]}
             if not context.get("more"):
                 shown, staged = staged, None
+        elif frame["type"] == OPENED:
+            # A snapshot that was cut off is begun again, and nothing counts before the new connection's reply.
+            staged, remote = None, set()
         elif frame["type"] == "change" and frame["channel"] in remote:
             target = shown if staged is None else staged
             if frame["action"] == "deleted":

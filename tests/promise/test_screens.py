@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.promise.screens import resyncs, screen
+from tests.promise.screens import OPENED, resyncs, screen
 
 
 def part(number: int, more: bool, *ids: int, channel: str = "device|") -> dict[str, Any]:
@@ -36,6 +36,14 @@ def test_a_refused_subscription_shows_nothing() -> None:
     refused = part(1, False)
     refused["context"] = {"state": "error"}
     assert screen([part(1, False, 1), refused, change("created", 2)], "d") == {}
+
+
+def test_a_new_connection_keeps_what_is_shown_and_hears_nothing_before_its_reply() -> None:
+    cut_off = [part(1, False, 1), part(1, True, 2), {"type": OPENED}]
+    recovered = part(1, False)
+    recovered["context"] = {"state": "success", "recovered": True}
+    assert set(screen([*cut_off, change("created", 8)], "d")) == {1}
+    assert set(screen([*cut_off, recovered, change("created", 9)], "d")) == {1, 9}
 
 
 def test_a_resync_is_due_until_the_next_snapshot() -> None:

@@ -1,0 +1,133 @@
+"""Who is there and what they may see; and what each of their screens must show, computed from the rows alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from devices.models import Device, Location, Membership, Status
+from devices.serializers import DeviceSerializer, LocationSerializer, StatusSerializer
+from realtime.protocol import dumps
+from tests.devices import base
+from tests.promise.follower import Follower, Wanted
+from tests.promise.screens import Objects
+from tests.realtime.serving import token_of
+
+SERIALIZERS = {"device": DeviceSerializer, "location": LocationSerializer, "status": StatusSerializer}
+
+
+@dataclass
+class Greenhouse:
+    """Two locations. The operator and the viewer may see one each, staff sees all, a stranger nothing."""
+
+    here: Location
+    there: Location
+    people: dict[str, User] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    #: The locations that each may see; None: all. Not what stands in the database now, but what was right all along.
+    theirs: dict[str, set[int] | None] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, devices: int = 6) -> Greenhouse:
+        house = cls(base.location("Greenhouse"), base.location("Workshop"))
+        house.admit("staff", is_staff=True)
+        house.admit("operator", "operator", house.here)
+        house.admit("viewer", "viewer", house.there)
+        house.admit("stranger")
+        for number in range(devices):
+            base.dimmer(f"device {number}", location=(house.here, house.there)[number % 2])
+        return house
+
+    def admit(self, name: str, role: str | None = None, place: Location | None = None, **values: Any) -> None:
+        self.people[name] = base.person(name, role, place, **values)
+        self.tokens[name] = token_of(self.people[name])
+        self.theirs[name] = None if self.people[name].is_staff else {place.pk} if place else set()
+
+    def follower(self, port: int, name: str, wanted: Wanted | None = None) -> Follower:
+        return Follower(port, self.tokens[name], wanted or self.everything())
+
+    def everything(self) -> Wanted:
+        return {
+            "devices": ("device", {}),
+            "on": ("device", {"is_on": True}),
+            "here": ("device", {"location": self.here.pk}),
+            "locations": ("location", {}),
+        }
+
+    # -- what must be shown ------------------------------------------------------------------------------------------
+
+    def expected(self, name: str, wanted: Wanted) -> dict[str, Objects]:
+        """From the rows, by rules written here once more: not by the code that is tested."""
+        user = User.objects.get(pk=self.people[name].pk)
+        theirs = set(Membership.objects.filter(user=user).values_list("location", flat=True))
+        found: dict[str, Objects] = {}
+        for local, (route, args) in wanted.items():
+            rows: Any = {"device": Device, "location": Location, "status": Status}[route].objects.all()
+            if route == "device":
+                rows = rows.select_related("type", "location")
+            found[local] = {
+                row.pk: _shown(route, row)
+                for row in rows
+                if (user.is_staff or (row.pk if route == "location" else row.location_id) in theirs)
+                and all(_matches(row, name, value) for name, value in args.items())
+            }
+        return found
+
+    def leaks(self, name: str, follower: Follower) -> list[dict[str, Any]]:
+        """What this person, whose memberships never changed, was sent and may not see."""
+        theirs = self.theirs[name]
+        return [
+            shown
+            for shown in objects(follower.frames)
+            if theirs is not None
+            and (
+                (shown["_type"] == "device" and shown["location"] not in theirs)
+                or (shown["_type"] == "location" and shown["id"] not in theirs)
+            )
+        ]
+
+
+def objects(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every object that was sent whole, in order."""
+    found: list[dict[str, Any]] = []
+    for frame in list(frames):
+        if frame["type"] == "change" and frame["action"] != "deleted":
+            found.append(frame["data"])
+        elif frame["type"] == "reply" and isinstance(frame["data"], list):
+            found += [each for each in frame["data"] if "_type" in each]
+    return found
+
+
+def backwards(frames: list[dict[str, Any]]) -> list[str]:
+    """Objects that a subscription was shown older than before; each write here raises `acked_version`."""
+    newest: dict[tuple[str, Any], int] = {}
+    wrong: list[str] = []
+
+    def see(channel: str, shown: dict[str, Any]) -> None:
+        if shown.get("_type") != "device":
+            return
+        key = (channel, shown["id"])
+        if shown["acked_version"] < newest.get(key, 0):
+            wrong.append(f"{key}: {shown['acked_version']} after {newest[key]}")
+        newest[key] = shown["acked_version"]
+
+    for frame in list(frames):
+        if frame["type"] == "change" and frame["action"] != "deleted":
+            see(frame["channel"], frame["data"])
+        elif frame["type"] == "reply" and isinstance(frame["data"], list) and frame.get("channel_data"):
+            for channel in frame["channel_data"]["remote_channels"]:
+                for each in frame["data"]:
+                    see(channel, each)
+    return wrong
+
+
+def _shown(route: str, row: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(dumps(SERIALIZERS[route](instance=row).serialize()))
+    return found
+
+
+def _matches(row: Any, name: str, value: Any) -> bool:
+    return bool(getattr(row, f"{name}_id", None) == value or getattr(row, name, None) == value)
