@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
 from realtime import sessions
@@ -76,7 +77,8 @@ class Handler(RequestHandler):
 
     def log_exception(self, *error: Any) -> None:
         """Without the request, whose address and headers Tornado would write down."""
-        if not isinstance(error[1], HTTPError):
+        # Who leaves while it is being answered (a page that is closed, a phone out of reach) is nobody's fault.
+        if not isinstance(error[1], HTTPError | StreamClosedError):
             logger.error("%s %s failed", self.request.method, self.request.path, exc_info=error)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.test import override_settings
 from websockets.exceptions import InvalidStatus
 
-from realtime import tokens
+from realtime import sessions, tokens
 from tests.realtime.serving import LIMIT, Peer, Served, peer, person, served, session_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -197,6 +199,26 @@ def test_a_half_finished_handshake_is_closed(settings: Any) -> None:
     with served() as server, socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as raw:
         raw.sendall(handshake()[:60])
         assert raw.recv(4096) == b""
+
+
+def test_a_client_that_leaves_before_its_handshake_is_answered_is_no_fault(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(token: str) -> None:
+        asked.set()
+        answered.wait(LIMIT)
+
+    monkeypatch.setattr(sessions, "from_token", slow)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as raw:
+        raw.sendall(handshake(Authorization="Bearer x"))
+        assert asked.wait(LIMIT)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    answered.set()
+    # Its errors are logged before others are served; whatever is logged fails this test.
+    with peer(server.port) as client:
+        assert client.call("whoami", "session")["data"]["user"] is None
 
 
 # -- frames ----------------------------------------------------------------------------------------------------------
