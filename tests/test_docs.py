@@ -8,6 +8,7 @@ quickstart's project, `<!-- run -->` are its commands, `<!-- shell -->` is typed
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import socket
@@ -219,6 +220,41 @@ def test_every_python_block_is_python(page: Path) -> None:
     for block in blocks(page):
         if block.language == "python":
             compile(block.text, f"{page.name}", "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_javascript_block_is_javascript(page: Path, tmp_path: Path) -> None:
+    files = []
+    for number, block in enumerate(block for block in blocks(page) if block.language == "js"):
+        files.append(tmp_path / f"{number}.mjs")
+        files[-1].write_text(block.text)
+    for file in files:
+        done = subprocess.run(["node", "--check", str(file)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or an attribute of one."""
+    try:
+        return importlib.import_module(name) is not None
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return bool(module) and hasattr(importlib.import_module(module), attribute)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_name_that_is_told_exists(page: Path) -> None:
+    told = set(re.findall(r"`(realtime(?:\.(?![EW]\d)[A-Za-z_]\w*)+)", page.read_text()))
+    assert [name for name in told if not exists(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_told_exists(page: Path) -> None:
+    text = prose(page)
+    for path in re.findall(r"`((?:docs|tests|frontend|supervisor|requirements|devices|realtime)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert name == "test_permission" or list((ROOT / "tests").rglob(f"{name}.py")), name
 
 
 # -- the quickstart ----------------------------------------------------------------------------------------------
