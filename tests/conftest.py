@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "live_server", "admin_client", "admin_user"}
+# Sockets, outages and thousands of schedules: a third of the whole time in a few files.
+SLOW_FILES = {"test_server.py", "test_join_model.py", "test_sync.py", "test_bus_redis.py", "test_handler.py"}
 
 watch = LogWatch()
 
@@ -32,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _touches_database(item):
             item.add_marker("database")
+        if item.path.name in SLOW_FILES:
+            item.add_marker("slow")
     # Last, because Playwright keeps an event loop running in this thread and others want to start their own.
     items.sort(key=lambda item: any(item.get_closest_marker(name) for name in ("browser", "e2e")))
 

@@ -55,11 +55,11 @@ class Suite:
             code, _ = self._run(words, environment)
             result.passed, result.failed = (0, 1) if code else (1, 0)
 
-    def pytest(self, name: str, choice: str, **environment: str) -> None:
+    def pytest(self, name: str, choice: str, *more: str, **environment: str) -> None:
         """Tests chosen by a marker expression; that none is chosen is a failure."""
         report = self.scratch / f"{len(self.results)}.xml"
         with self._timed(name) as result:
-            words = [sys.executable, "-m", "pytest", "-m", choice, f"--junitxml={report}"]
+            words = [sys.executable, "-m", "pytest", "-m", choice, f"--junitxml={report}", *more]
             code, _ = self._run(words, environment)
             if report.exists():
                 _count_junit(report, result)
@@ -204,14 +204,16 @@ def run(suite: Suite, *, fast: bool) -> None:
     npm = node.npm(ROOT)
     suite.check("types of the front end", [*npm, "run", "--silent", "types"])
     suite.node("front end", [*npm, "run", "--silent", "test"])
+    if fast:
+        suite.pytest("SQLite", f"not ({SLOW} or slow)", "--numprocesses=auto", "--dist=worksteal")
+        return
     suite.pytest("SQLite", f"not ({SLOW})")
     try:
         with services.running(services.Postgres()) as postgres:
             suite.pytest("PostgreSQL", f"database and not ({SLOW})", DATABASE_URL=postgres.url)
     except (services.MissingPart, RuntimeError) as error:
         suite.broken("PostgreSQL", str(error))
-    if not fast:
-        suite.pytest("browser, end to end, benchmarks", SLOW)
+    suite.pytest("browser, end to end, benchmarks", SLOW)
 
 
 def main(words: list[str]) -> int:

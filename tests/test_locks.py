@@ -24,7 +24,7 @@ def wanted(group: str | None) -> set[str]:
 
 
 def test_there_is_a_lock_for_each_set() -> None:
-    assert [lock.stem for lock in LOCKS] == ["base", "grown", "node", "test"]
+    assert [lock.stem for lock in LOCKS] == ["base", "grown", "node", "oracle", "test"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
