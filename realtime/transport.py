@@ -69,7 +69,7 @@ class Socket:
         try:
             while True:
                 await self._may_read.wait()
-                data = await self._stream.read_bytes(CHUNK, partial=True)
+                data = await self._read()
                 self.heard = self._clock()
                 for received in self._reader.receive(data):
                     match received:
@@ -89,6 +89,13 @@ class Socket:
         finally:
             self._stream.close()
             self.events.closed(self._code or code)
+
+    async def _read(self) -> bytes:
+        read = asyncio.ensure_future(self._stream.read_bytes(CHUNK, partial=True))
+        if read.done():
+            # Awaiting what is there already gives nobody a turn, and a peer that sends fast enough always is.
+            await asyncio.sleep(0)
+        return await read
 
     # Writing
 
@@ -184,4 +191,4 @@ class Socket:
         asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self._stream.close)
         with contextlib.suppress(StreamClosedError):
             while True:
-                await self._stream.read_bytes(CHUNK, partial=True)
+                await self._read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -212,3 +213,23 @@ def test_a_broken_frame_is_answered_with_its_code() -> None:
         assert (await read(there, 4))[2:] == (1002).to_bytes(2, "big")
 
     assert play(story).code == 1002
+
+
+def test_a_peer_that_sends_without_a_pause_leaves_the_loop_to_others_too() -> None:
+    text = masked(Opcode.TEXT, b"x" * 900)
+
+    async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
+        there.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while there.send(text) == len(text):
+                sent += 1
+        assert sent * len(text) > 3 * transport.CHUNK
+        most = 0
+        while len(owner.texts) < sent:
+            before = len(owner.texts)
+            await asyncio.sleep(0)
+            most = max(most, len(owner.texts) - before)
+        assert most * len(text) <= 2 * transport.CHUNK
+
+    play(story)
