@@ -17,6 +17,7 @@ import pytest
 from django.db import connection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from realtime import journal
 from realtime import server as module
 from tests import services
 from tests.library.models import Book, Membership, Shelf
@@ -193,6 +194,7 @@ def test_rights_end_on_every_process(two: list[Program], shelf: Shelf) -> None:
 
 def test_who_loses_one_process_continues_at_the_other(two: list[Program], shelf: Shelf, staff: str) -> None:
     book = Book.objects.create(title="a", shelf=shelf)
+    until(lambda: journal.pending()[0] == 0, "publishing")
     with peer(two[0].port, token=staff) as client:
         where = client.subscribe("book")["context"]["position"]
         two[0].signal(signal.SIGKILL)
