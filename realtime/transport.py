@@ -71,15 +71,19 @@ class Socket:
                 await self._may_read.wait()
                 data = await self._read()
                 self.heard = self._clock()
+                ping: bytes | None = None
                 for received in self._reader.receive(data):
                     match received:
                         case Text(text) if self._code is None:
                             self.events.text(text)
                         case Ping(payload):
-                            self._answer(payload)
+                            ping = payload
                         case Closing(code, _):
                             self._say_goodbye(1000 if code == 1005 else code, "")
                             return
+                if ping is not None:
+                    # One answer for all that came together: RFC 6455, 5.5.3, asks for the latest only.
+                    self._answer(ping)
         except Fault as fault:
             code = fault.code
             self._say_goodbye(fault.code, fault.reason)

@@ -150,6 +150,16 @@ def test_of_a_flood_of_pings_only_the_last_waits() -> None:
     play(story, buffer=4096)
 
 
+def test_pings_that_come_together_get_one_answer() -> None:
+    async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
+        there.sendall(masked(Opcode.PING, b"1") + masked(Opcode.PING, b"2") + masked(Opcode.TEXT, b"after"))
+        await owner.heard(1)
+        there.sendall(masked(Opcode.CLOSE, (1000).to_bytes(2, "big")))
+        assert await read(there, 100) == b"\x8a\x012" + b"\x88\x02\x03\xe8"
+
+    play(story)
+
+
 def test_a_paused_socket_reads_nothing_until_it_resumes() -> None:
     async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
         there.sendall(masked(Opcode.TEXT, b"first"))
