@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -25,17 +26,16 @@ BACK_SECONDS = 0.1
 class Follower:
     """Subscribes `wanted` (local name → route, filter) and keeps every frame, over all its connections, in `frames`."""
 
-    def __init__(self, port: int, token: str, wanted: Wanted) -> None:
-        self.port = port
+    def __init__(self, ports: int | Sequence[int], token: str, wanted: Wanted) -> None:
+        #: Each connection goes to the next one: nobody is bound to a server.
+        self._ports = itertools.cycle([ports] if isinstance(ports, int) else ports)
         self.wanted = wanted
         self.frames: list[dict[str, Any]] = []
         self.codes: list[int] = []
         #: Called with each frame before anything is done with it; a slow reader sleeps here.
         self.on_frame: Callable[[dict[str, Any]], None] = lambda frame: None
         self._token = token
-        self._positions: dict[str, tuple[str, int]] = {}
-        self._told: dict[str, tuple[str, int]] = {}
-        self._channels: dict[str, list[str]] = {}
+        self._places = {local: Place() for local in wanted}
         self._socket: ClientConnection | None = None
         self._ended = threading.Event()
         self._away = threading.Event()
@@ -113,7 +113,7 @@ class Follower:
 
     def _connection(self) -> None:
         with open_socket(
-            f"ws://127.0.0.1:{self.port}/ws",
+            f"ws://127.0.0.1:{next(self._ports)}/ws",
             additional_headers={"Authorization": f"Bearer {self._token}"},
             open_timeout=10,
             close_timeout=0.5,
@@ -124,8 +124,8 @@ class Follower:
             self._socket = found
             if self._away.is_set() or self._ended.is_set():
                 return
-            self._channels = {}
-            self._told = {}
+            for place in self._places.values():
+                place.connect()
             self.frames.append({"type": OPENED, "at": time.monotonic()})
             self._subscribe(list(self.wanted))
             while not self._ended.is_set():
@@ -143,7 +143,8 @@ class Follower:
         entries = []
         for local in locals_:
             route, args = self.wanted[local]
-            entries.append({"route": route, "channel": local, "_snapshot": True, **args, "_since": self._positions})
+            since = {"_since": self._places[local].whole} if self._places[local].whole else {}
+            entries.append({"route": route, "channel": local, "_snapshot": True, **args, **since})
         call = {
             "verb": "subscribe",
             "route": "session",
@@ -157,36 +158,66 @@ class Follower:
             case "reply" if frame.get("channel_data"):
                 self._answered(frame)
             case "change":
-                epoch, _ = self._positions.get(frame["channel"], (None, 0))
-                if epoch is not None:
-                    self._positions[frame["channel"]] = (epoch, frame["offset"])
+                for place in self._places.values():
+                    place.change(frame["channel"], frame["offset"])
             case "resync":
-                channel = frame["channel"]
-                self._positions.pop(channel, None)
-                self._subscribe([local for local, names in self._channels.items() if channel in names])
+                lost = [local for local, place in self._places.items() if frame["channel"] in place.channels]
+                for local in lost:
+                    self._places[local].lost()
+                self._subscribe(lost)
             case "heartbeat":
-                for channel, (epoch, offset) in frame.get("position", {}).items():
-                    self._positions[channel] = (epoch, offset)
+                for place in self._places.values():
+                    place.told(frame.get("position", {}))
 
     def _answered(self, frame: dict[str, Any]) -> None:
-        local, channels = frame["channel_data"]["local_channel"], frame["channel_data"]["remote_channels"]
+        local = frame["channel_data"]["local_channel"]
+        place = self._places[local]
         context = frame["context"]
-        if context["state"] != "success":
-            self._channels.pop(local, None)
-            if context["error"]["temporary"]:
-                self._ended.wait(BACK_SECONDS)
-                self._subscribe([local])
+        if context["state"] == "success":
+            place.answered(frame["channel_data"]["remote_channels"], context)
             return
-        self._channels[local] = channels
+        place.lost()
+        place.channels = []
+        if context["error"]["temporary"]:
+            self._ended.wait(BACK_SECONDS)
+            self._subscribe([local])
+
+
+class Place:
+    """Where one subscription can be continued from: the position of what it shows, not of what is on its way."""
+
+    def __init__(self) -> None:
+        self.channels: list[str] = []
+        self.whole: dict[str, list[Any]] = {}
+        self._coming: dict[str, list[Any]] | None = None
+
+    def connect(self) -> None:
+        # Before the new connection's reply nothing that comes is this subscription's.
+        self.channels = []
+        self._coming = None
+
+    def answered(self, channels: list[str], context: dict[str, Any]) -> None:
+        self.channels = channels
         if context.get("recovered"):
             return
-        # Until the last part has come, nothing of it counts.
-        for channel in channels:
-            self._positions.pop(channel, None)
-        if "position" in context:
-            self._told |= {channel: (epoch, offset) for channel, (epoch, offset) in context["position"].items()}
+        if context.get("part", 1) == 1:
+            self._coming = {}
+        assert self._coming is not None
+        self._coming |= context.get("position", {})
         if not context.get("more"):
-            self._positions |= {channel: self._told.pop(channel) for channel in channels if channel in self._told}
+            self.whole, self._coming = self._coming, None
+
+    def change(self, channel: str, offset: int) -> None:
+        position = (self.whole if self._coming is None else self._coming).get(channel)
+        if channel in self.channels and position is not None:
+            position[1] = offset
+
+    def told(self, positions: dict[str, list[Any]]) -> None:
+        if self._coming is None:
+            self.whole |= {channel: list(at) for channel, at in positions.items() if channel in self.channels}
+
+    def lost(self) -> None:
+        self.whole, self._coming = {}, None
 
 
 def _shutdown(found: ClientConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +47,13 @@ class Greenhouse:
         self.tokens[name] = token_of(self.people[name])
         self.theirs[name] = None if self.people[name].is_staff else {place.pk} if place else set()
 
-    def follower(self, port: int, name: str, wanted: Wanted | None = None) -> Follower:
-        return Follower(port, self.tokens[name], wanted or self.everything())
+    def alias(self, name: str, who: str) -> None:
+        """One more client of somebody who is there."""
+        for known in (self.people, self.tokens, self.theirs):
+            known[name] = known[who]  # type: ignore[index, assignment]
+
+    def follower(self, ports: int | Sequence[int], name: str, wanted: Wanted | None = None) -> Follower:
+        return Follower(ports, self.tokens[name], wanted or self.everything())
 
     def everything(self) -> Wanted:
         return {
