@@ -18,17 +18,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pytest
 from django.core.management import get_commands
 
+import realtime
 from devices.settings import PREFIX as DEVICES
 from devices.settings import Settings as DevicesSettings
-from realtime import errors, registry
+from realtime import errors, permissions, registry, routers, serializers, testing
 from realtime.limits import Limits
-from realtime.routers import BaseRouter
+from realtime.permissions import RoutePermission
+from realtime.routers import BaseRouter, ModelRouter
+from realtime.serializers import ModelSerializer
 from realtime.settings import PREFIX, Default, Settings
+from realtime.testing import Changes, TestConnection
 from tests.realtime.serving import until
 from tests.services import free_port
 
@@ -164,6 +168,33 @@ def check_ids() -> list[str]:
 
 def test_every_check_is_documented_and_no_other() -> None:
     assert rows(section("Checks")).keys() == set(check_ids())
+
+
+PUBLIC = {
+    "Routers": (BaseRouter, ModelRouter),
+    "Serializers": (ModelSerializer,),
+    "Testing": (TestConnection, Changes),
+    "Permissions": (RoutePermission,),
+}
+
+
+@pytest.mark.parametrize(("heading", "cls"), [(heading, cls) for heading, classes in PUBLIC.items() for cls in classes])
+def test_every_public_name_of_an_apps_classes_is_documented(heading: str, cls: type[Any]) -> None:
+    verbs = rows(section("Verbs"))
+    text = section(heading)
+    inherited = {name for base in cls.__mro__[1:] if not base.__module__.startswith("realtime") for name in dir(base)}
+    names = [name for name in dir(cls) if not name.startswith("_") and name not in inherited and name not in verbs]
+    assert [name for name in names if not re.search(rf"`[^`]*\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("module", [permissions, routers, serializers, testing, realtime])
+def test_every_public_name_of_the_modules_for_apps_is_documented(module: Any) -> None:
+    names = getattr(module, "__all__", None) or [
+        name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
+    ]
+    public = [name for name in names if not name.startswith("_") and not isinstance(getattr(module, name), TypeVar)]
+    text = (ROOT / "docs" / "reference.md").read_text()
+    assert [name for name in public if not re.search(rf"`[^`\n]*\b{name}\b", text)] == []
 
 
 def client_names() -> list[str]:
