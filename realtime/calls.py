@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-from django.db import close_old_connections
 
 from realtime import routers, sessions
 from realtime.answers import Answer, Plan
@@ -27,6 +25,7 @@ from realtime.protocol import Call, Raw, dumps, reply
 from realtime.sessions import Identity
 from realtime.settings import settings
 from realtime.shell import Shell
+from realtime.threads import Threads
 from realtime.welcome import SESSION, introduction
 
 logger = logging.getLogger("realtime.calls")
@@ -52,7 +51,7 @@ class Calls:
         self._hub = hub
         self._limits = limits
         self._clients = clients
-        self._executor = ThreadPoolExecutor(settings.VERB_THREADS, "realtime-verb")
+        self._threads = Threads(settings.VERB_THREADS, "realtime-verb")
         self._tasks: set[asyncio.Task[None]] = set()
         self.joining = Joining(hub, node, self)
 
@@ -60,7 +59,7 @@ class Calls:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._threads.stop)
 
     # -- threads ----------------------------------------------------------------------------------------------------
 
@@ -69,7 +68,7 @@ class Calls:
         return await asyncio.wrap_future(self.submit(function, *args))
 
     def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        return self._executor.submit(_gate, function, *args)
+        return self._threads.submit(function, *args)
 
     # -- one connection's calls -------------------------------------------------------------------------------------
 
@@ -212,15 +211,6 @@ class Calls:
             raise IdentityEnded
         if connection.closed is None and not self._clients.identify(connection, identity):
             connection.refuse(CloseCode.TOO_MANY)
-
-
-def _gate(function: Callable[..., T], *args: Any) -> T:
-    """The one place where threads meet the database: connections that went stale are closed before and after."""
-    close_old_connections()
-    try:
-        return function(*args)
-    finally:
-        close_old_connections()
 
 
 def _as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:

@@ -7,16 +7,16 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import close_old_connections, connection
+from django.db import connection
 
 from realtime import journal, triggers
 from realtime.handler import Handler
 from realtime.process import Process
 from realtime.protocol import dumps
 from realtime.settings import data_directory, settings
+from realtime.threads import Threads
 
 logger = logging.getLogger("realtime.health")
 
@@ -27,6 +27,8 @@ KEEP_SECONDS = 1.0
 # A database or a bus that does not answer in this time is not there.
 ANSWER_SECONDS = 3.0
 SCHEMA_SECONDS = 60.0
+# The relay's first turn, the link to the bus: until a server was green once, it has so long before red is news.
+START_SECONDS = 5.0
 
 
 class Health:
@@ -35,30 +37,33 @@ class Health:
     def __init__(self, process: Process, parts: dict[str, Check]) -> None:
         self._process = process
         self._parts = parts
-        self._thread = ThreadPoolExecutor(1, "realtime-health")
+        self._thread = Threads(1, "realtime-health")
         self._kept: dict[str, Any] = {}
         self._until = 0.0
         self._schema: dict[str, Any] = {}
         self._schema_until = 0.0
         self._asking: asyncio.Future[dict[str, Any]] | None = None
         self._was_ok = True
+        self._starting_until = time.monotonic() + START_SECONDS
 
     def stop(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.stop()
 
     async def report(self) -> dict[str, Any]:
         now = time.monotonic()
         if now < self._until:
             return self._kept
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().run_in_executor(self._thread, self._ask)
+            self._asking = asyncio.wrap_future(self._thread.submit(self._ask))
         try:
             parts = await asyncio.wait_for(asyncio.shield(self._asking), ANSWER_SECONDS)
         except TimeoutError:
             parts = {"answer": {"ok": False, "problem": "no answer in time"}}
         parts["stream"] = self._process.node.health()
         ok = all(part.get("ok", True) for part in parts.values())
-        if ok != self._was_ok:
+        if ok:
+            self._starting_until = 0.0
+        if ok != self._was_ok and now >= self._starting_until:
             red = [name for name, part in parts.items() if not part.get("ok", True)]
             logger.warning("health is %s", "green" if ok else f"red: {', '.join(red)}")
             self._was_ok = ok
@@ -78,11 +83,7 @@ class Health:
             "disk": _disk,
             **self._parts,
         }
-        close_old_connections()
-        try:
-            return {name: _asked(name, check) for name, check in checks.items()}
-        finally:
-            close_old_connections()
+        return {name: _asked(name, check) for name, check in checks.items()}
 
     def _bus(self) -> dict[str, Any]:
         problems = self._process.bus.problems()

@@ -18,7 +18,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +37,7 @@ from realtime.health import Check, Health, HealthHandler
 from realtime.process import Process
 from realtime.relay import Relay
 from realtime.settings import data_directory, public_address, settings
+from realtime.threads import Threads
 from realtime.transport import Plain
 from realtime.wsgi import Pages
 
@@ -187,9 +187,9 @@ async def serve(
             loop.add_signal_handler(number, stop.set)
     process = Process(get_bus())
     health = Health(process, parts)
-    threads = ThreadPoolExecutor(settings.PAGE_THREADS, "realtime-page")
+    threads = Threads(settings.PAGE_THREADS, "realtime-page")
     server = HTTPServer(
-        make_application(process, health, Pages(WSGIHandler(), threads)),
+        make_application(process, health, Pages(WSGIHandler(), threads.executor)),
         xheaders=_behind_proxy(),
         idle_connection_timeout=settings.HANDSHAKE_SECONDS,
         body_timeout=3 * settings.HANDSHAKE_SECONDS,
@@ -205,10 +205,10 @@ async def serve(
     finally:
         server.stop()
         await process.stop()
-        health.stop()
+        await asyncio.to_thread(health.stop)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.close_all_connections(), settings.STOP_SECONDS)
-        threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(threads.stop)
         await process.bus.unlink()
 
 
