@@ -45,7 +45,6 @@ class ModelRouter(BaseRouter):
     snapshot_limit: ClassVar[int | None] = None
     # Arguments that say which object is meant, and are never values to write.
     lookup_args: ClassVar[Sequence[str]] = ("id", "pk")
-    include_related: ClassVar[Sequence[Any]] = ()
 
     @classmethod
     def get_serializer_class(cls) -> type[ModelSerializer]:
