@@ -25,6 +25,7 @@ from websockets.sync.client import connect as open_socket
 
 from realtime import server, tokens
 from realtime.bus import forget_bus
+from realtime.health import Check
 from realtime.process import Process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,8 +67,8 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(*, relay: bool = True) -> Iterator[Served]:
-    """A server on a free port, with the relay, and the bus that the settings choose."""
+def served(*, relay: bool = True, parts: dict[str, Check] | None = None) -> Iterator[Served]:
+    """A server on a free port, with the relay, and the bus that the settings choose; `parts` tell their health."""
     found = Served()
     ready = threading.Event()
     failure: list[BaseException] = []
@@ -80,7 +81,7 @@ def served(*, relay: bool = True) -> Iterator[Served]:
             found.port, found.process = port, process
             ready.set()
 
-        await server.serve(0, "127.0.0.1", {}, started, stop)
+        await server.serve(0, "127.0.0.1", parts or {}, started, stop)
 
     def run() -> None:
         try:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_SECONDS", 0.0)
     monkeypatch.setattr(module, "SCHEMA_SECONDS", 0.0)
+    monkeypatch.setattr(module, "START_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -94,6 +95,29 @@ def test_a_database_that_does_not_answer_is_red_without_saying_why(
     status, report, _ = ask(server)
     assert status == 503
     assert report["parts"]["database"] == {"ok": False, "problem": "ConnectionError"}
+
+
+class Part:
+    """A service that is ready when the test says so."""
+
+    ready = False
+
+    def health(self) -> dict[str, Any]:
+        return {"ok": self.ready}
+
+
+def test_while_a_server_starts_it_is_red_without_a_warning(monkeypatch: pytest.MonkeyPatch, expect_log: Any) -> None:
+    monkeypatch.setattr(module, "START_SECONDS", 60.0)
+    part = Part()
+    with served(parts={"relay of the test": part.health}) as server:
+        status, report, _ = ask(server)
+        assert (status, report["parts"]["relay of the test"]) == (503, {"ok": False})
+        part.ready = True
+        assert ask(server)[0] == 200
+        # Once it was green, red is news, however soon.
+        part.ready = False
+        expect_log("realtime.health", "red: relay of the test")
+        assert ask(server)[0] == 503
 
 
 def test_it_writes_nothing(server: Served) -> None:
