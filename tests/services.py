@@ -168,6 +168,15 @@ class Redis:
                 stderr=sink,
             )
         wait_for_port(self.port, self.process, log)
+        # It accepts while it still reads its data, and answers everything with LOADING until it has.
+        deadline = time.monotonic() + START_LIMIT
+        while not self._answers() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=START_LIMIT) as probe:
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith(b"+PONG")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process.poll() is None:
