@@ -12,11 +12,23 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.db import InterfaceError, OperationalError
+
 from realtime import routers, sessions
 from realtime.answers import Answer, Plan
 from realtime.clients import Clients
 from realtime.connection import Connection
-from realtime.errors import BadArgs, CloseCode, Internal, LoginRequired, RealtimeError, TimedOut, TooLarge, UnknownVerb
+from realtime.errors import (
+    BadArgs,
+    CloseCode,
+    Internal,
+    LoginRequired,
+    RealtimeError,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+    UnknownVerb,
+)
 from realtime.hub import Hub
 from realtime.joining import Joining
 from realtime.limits import Limits
@@ -52,6 +64,8 @@ class Calls:
         self._limits = limits
         self._clients = clients
         self._threads = Threads(settings.VERB_THREADS, "realtime-verb")
+        # For whatever decides about identities and rights; verbs never run there.
+        self.judges = Threads(settings.JUDGE_THREADS, "realtime-judge")
         self._tasks: set[asyncio.Task[None]] = set()
         self.joining = Joining(hub, node, self)
 
@@ -59,16 +73,13 @@ class Calls:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self._threads.stop)
+        await asyncio.gather(asyncio.to_thread(self._threads.stop), asyncio.to_thread(self.judges.stop))
 
     # -- threads ----------------------------------------------------------------------------------------------------
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        """Run it where the ORM may be used. It goes on when the caller is cancelled; only the answer is lost."""
-        return await asyncio.wrap_future(self.submit(function, *args))
-
-    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        return self._threads.submit(function, *args)
+        """Run it where verbs run. Cancelled before its thread began, it never will; later, its thread is waited for."""
+        return await _finished(self._threads.submit(function, *args))
 
     # -- one connection's calls -------------------------------------------------------------------------------------
 
@@ -122,6 +133,10 @@ class Calls:
         except asyncio.CancelledError:
             work.cancel()
             raise
+        except (OperationalError, InterfaceError) as error:
+            # The database is away, or locked: no fault of the app's, and it would be told for every call.
+            logger.warning("%s: %.60r on %.60r: %s", connection.id, call.verb, call.route, type(error).__name__)
+            self._refuse(connection, call, Unavailable())
         except Exception:
             logger.exception("%s: %.60r on %.60r failed", connection.id, call.verb, call.route)
             self._refuse(connection, call, Internal())
@@ -166,19 +181,14 @@ class Calls:
                 answer.channel_data["remote_channels"] = list(left.channels)
         self.tell(connection, call, _reply(call, answer))
 
-    async def run(self, connection: Connection, function: Callable[[Caller], T]) -> tuple[T, int]:
+    async def run(
+        self, connection: Connection, function: Callable[[Caller], T], threads: Threads | None = None
+    ) -> tuple[T, int]:
         """Call it in a thread with the connection's caller, read anew; with its result comes the number of the rights
         it was judged by. IdentityEnded if there is no such caller any more."""
         judged: int = connection.shell.rights
-        identity: Identity = connection.identity
-        future = self.submit(_as_caller, identity, connection.id, function)
-        try:
-            return await asyncio.wrap_future(future), judged
-        except asyncio.CancelledError:
-            # Not begun: then it never will be. Begun: its thread is waited for, and its work cannot be undone.
-            if not future.cancel():
-                await asyncio.wait([asyncio.wrap_future(future)])
-            raise
+        future = (threads or self._threads).submit(_as_caller, connection.identity, connection.id, function)
+        return await _finished(future), judged
 
     def replan(self, caller: Caller, call: Call) -> Plan:
         """What this subscription entitles to now; in a thread."""
@@ -206,11 +216,21 @@ class Calls:
         if not connection.identity.anonymous:
             # Whoever is another wants another connection: its subscriptions were judged for this one.
             raise BadArgs("This connection has an identity already.")
-        identity = await self.in_thread(sessions.from_token, token)
+        identity = await asyncio.wrap_future(self.judges.submit(sessions.from_token, token))
         if identity is None:
             raise IdentityEnded
         if connection.closed is None and not self._clients.identify(connection, identity):
             connection.refuse(CloseCode.TOO_MANY)
+
+
+async def _finished(future: Future[T]) -> T:
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        # What has begun cannot be undone, and nobody may go on as if its thread were free.
+        if not future.cancel():
+            await asyncio.wait([asyncio.wrap_future(future)])
+        raise
 
 
 def _as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:

@@ -39,14 +39,16 @@ class Clients:
 
     # -- who is here ------------------------------------------------------------------------------------------------
 
-    def add(self, connection: Connection, identity: Identity) -> bool:
-        """False if this user has too many already, or nobody new is taken."""
-        if self._stopping or not self._own(connection, identity):
-            return False
+    def add(self, connection: Connection, identity: Identity) -> CloseCode | None:
+        """None, or why it is not taken."""
+        if self._stopping:
+            return CloseCode.GOING_AWAY
+        if not self._own(connection, identity):
+            return CloseCode.TOO_MANY
         self._all[connection.id] = connection
         self._empty.clear()
         logger.debug("%s opened: %s %s", connection.id, identity.kind, identity.key)
-        return True
+        return None
 
     def identify(self, connection: Connection, identity: Identity) -> bool:
         """The same connection, now known as somebody; False if that one has too many."""

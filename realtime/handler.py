@@ -21,9 +21,10 @@ from tornado.web import HTTPError, RequestHandler
 
 from realtime import sessions
 from realtime.connection import Connection
-from realtime.errors import CloseCode, LoginRequired, TooMany
+from realtime.errors import CloseCode, LoginRequired
 from realtime.frames import Transport
 from realtime.origin import host_allowed, origin_allowed
+from realtime.settings import settings
 from realtime.shell import Shell
 from realtime.transport import Events, Socket
 
@@ -138,10 +139,12 @@ class SocketHandler(Handler):
     async def _identify(self) -> sessions.Identity | None:
         """Who asks; None for an identity that has ended or never was."""
         if self.bearer:
-            return await self.process.calls.in_thread(sessions.from_token, self.bearer)
-        if self.cookie:
-            return await self.process.calls.in_thread(sessions.from_cookie, self.cookie)
-        return sessions.anonymous()
+            asked = self.process.calls.judges.submit(sessions.from_token, self.bearer)
+        elif self.cookie:
+            asked = self.process.calls.judges.submit(sessions.from_cookie, self.cookie)
+        else:
+            return sessions.anonymous()
+        return await asyncio.wait_for(asyncio.wrap_future(asked), settings.VERB_SECONDS)
 
     # After it
 
@@ -160,8 +163,8 @@ class SocketHandler(Handler):
         self.opened(socket)
         if identity is None:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
-        elif not process.clients.add(connection, identity):
-            connection.refuse(CloseCode.TOO_MANY, TooMany())
+        elif (refusal := process.clients.add(connection, identity)) is not None:
+            connection.refuse(refusal)
         await socket.serve()
 
     def opened(self, socket: Socket) -> None:

@@ -84,7 +84,9 @@ class Kicks:
         """False if it must be done again: rights changed meanwhile, or the database does not answer."""
         asked = self._concerned(connection)
         try:
-            held, judged = await self._calls.run(connection, lambda caller: self._still(caller, asked))
+            held, judged = await self._calls.run(
+                connection, lambda caller: self._still(caller, asked), self._calls.judges
+            )
         except IdentityEnded:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
             return True
@@ -127,14 +129,18 @@ class Kicks:
     # -- identities -------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
+        failed = False
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), settings.IDENTITY_SECONDS)
             self._asked.clear()
             try:
                 await self.check()
+                failed = False
             except Exception as error:
-                logger.error("identities could not be checked: %s", type(error).__name__)
+                if not failed:  # once, not every few seconds of an outage
+                    logger.error("identities cannot be checked: %s", type(error).__name__)
+                failed = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def check(self) -> None:
@@ -149,7 +155,9 @@ class Kicks:
         identities = {connection.identity for connection in asked}
         if not identities:
             return
-        held = {identity: identity for identity in await self._calls.in_thread(sessions.holding, identities)}
+        asking = self._calls.judges.submit(sessions.holding, identities)
+        answer = await asyncio.wait_for(asyncio.wrap_future(asking), PATIENCE_SECONDS)
+        held = {identity: identity for identity in answer}
         for connection in asked:
             if connection.closed is None and connection.identity in identities:
                 fresh = held.get(connection.identity)
@@ -175,7 +183,7 @@ class Kicks:
             try:
                 async with self._turns:
                     plan, judged = await self._calls.run(
-                        connection, lambda caller: self._calls.replan(caller, subscription.call)
+                        connection, lambda caller: self._calls.replan(caller, subscription.call), self._calls.judges
                     )
                     if plan.channels != subscription.channels or plan.snapshot is None:
                         self._expel(connection, [subscription])

@@ -78,6 +78,12 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "realtime/validation.py": ["realtime/test_serializers.py"],
     "realtime/names.py": ["realtime/test_serializers.py"],
     "realtime/capture.py": ["realtime/test_testing.py"],
+    "realtime/shell.py": ["realtime/test_handler.py", "realtime/test_clients.py"],
+    "realtime/process.py": ["realtime/test_handler.py", "realtime/test_server.py"],
+    "realtime/welcome.py": ["realtime/test_handler.py"],
+    "realtime/admin.py": ["realtime/test_tokens.py"],
+    "realtime/management/commands/token.py": ["realtime/test_tokens.py"],
+    "server.py": ["realtime/test_server.py"],
     "realtime/management/commands/serve.py": ["existing/test_existing.py"],
     "devices/apps.py": ["devices/test_sweeper.py", "devices/test_simulator.py"],  # what it names runs there
     "devices/history.py": ["devices/test_readings.py", "devices/test_commands.py"],

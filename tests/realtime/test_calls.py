@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db.backends.utils import CursorWrapper
+from django.db import OperationalError
 
+from realtime import calls as module
+from realtime import subscriptions
 from tests.library.models import Book, Membership, Shelf
 from tests.library.routers import RoomRouter
-from tests.realtime.serving import Served, peer, person, served, token_of, until
+from tests.realtime.serving import Served, peer, person, served, session_of, token_of, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,6 +172,124 @@ def test_one_list_subscribes_several_and_each_is_answered(server: Served) -> Non
     assert [reply["context"]["state"] for reply in replies] == ["success", "error", "success"]
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the threads that run verbs ask the database."""
+    statements: list[str] = []
+    execute = CursorWrapper.execute
+
+    def noted(self: Any, sql: Any, params: Any = None) -> Any:
+        if threading.current_thread().name.startswith("realtime-verb") and not str(sql).startswith("PRAGMA"):
+            statements.append(str(sql))
+        return execute(self, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", noted)
+    return statements
+
+
+def test_a_reconnect_asks_three_things_however_much_is_followed(server: Served, asked: list[str]) -> None:
+    user = person(is_staff=True)
+    Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
+    session = session_of(user)
+    wanted = [{"route": "book", "channel": f"b{pages}", "pages__gt": pages, "_snapshot": True} for pages in range(9)]
+    with peer(server.port, session=session) as client:
+        name = client.send("subscribe", "session", subscriptions=wanted)
+        since = [client.reply(name)["context"]["position"] for _ in wanted]
+    again = [{**entry, "_since": position} for entry, position in zip(wanted, since, strict=True)]
+    asked.clear()
+    with peer(server.port, session=session) as client:
+        client.call("whoami", "session")
+        name = client.send("subscribe", "session", subscriptions=again)
+        assert [client.reply(name)["context"]["recovered"] for _ in again] == [True] * 9
+        assert len(asked) <= 3, asked
+
+
+def test_a_list_longer_than_a_connection_may_follow_costs_no_more_than_that(
+    settings: Any, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_SUBSCRIPTIONS = 3
+    planned: list[Any] = []
+    monkeypatch.setattr(
+        RoomRouter, "get_subscription_channels", lambda self, room: planned.append(room) or ["room-open"]
+    )
+    with served() as server, peer(server.port, token=staff()) as client:
+        wanted = [{"route": "room", "channel": "same", "room": number} for number in range(7)]
+        name = client.send("subscribe", "session", subscriptions=wanted)
+        replies = [client.reply(name) for _ in wanted]
+    assert [reply["context"].get("error", {}).get("code") for reply in replies] == [None] * 3 + ["too_many"] * 4
+    assert planned == [0, 1, 2]
+
+
+def test_one_of_a_list_that_breaks_down_leaves_the_others_alone(server: Served, expect_log: Any) -> None:
+    expect_log("realtime.calls", "'subscribe' on 'room' failed")
+    wanted = [{"route": "room", "channel": "a"}, {"route": "book", "channel": "b"}]
+    with peer(server.port, token=staff()) as client:
+        name = client.send("subscribe", "session", subscriptions=wanted)
+        broken, whole = client.reply(name), client.reply(name)
+    assert (broken["context"]["error"]["code"], broken["channel_data"]["local_channel"]) == ("internal", "a")
+    assert whole["context"]["state"] == "success"
+
+
+def test_a_list_that_takes_long_is_answered_bit_by_bit(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIST_SECONDS", 0.0)
+    answered: list[str] = []
+
+    def channels(self: Any, room: str) -> list[str]:
+        until(lambda: len(answered) == int(room))
+        return [f"room-{room}"]
+
+    monkeypatch.setattr(RoomRouter, "get_subscription_channels", channels)
+    with peer(server.port, token=staff()) as client:
+        wanted = [{"route": "room", "channel": str(number), "room": number} for number in range(3)]
+        name = client.send("subscribe", "session", subscriptions=wanted)
+        for _ in wanted:
+            answered.append(client.reply(name)["channel_data"]["local_channel"])
+    assert answered == ["0", "1", "2"]
+
+
+def test_of_who_calls_faster_than_is_answered_only_so_many_calls_are_kept(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_CALLS_PER_SECOND = 100_000
+    settings.REALTIME_CALLS_BURST = 5
+    free = threading.Event()
+    monkeypatch.setattr(RoomRouter, "ping", lambda self: self.send(free.wait(10)))
+    with served() as server, peer(server.port, token=staff()) as client:
+        names = [client.send("ping", "room")]
+        names += [client.send("echo", "room", text="x" * 10_000) for _ in range(60)]
+        (connection,) = server.process.clients
+        until(lambda: connection.shell.socket.paused)
+        # Those of the piece that was being read come on top.
+        assert connection.waiting_calls <= 5 + 3
+        free.set()
+        assert all(client.reply(name)["context"]["state"] == "success" for name in names)
+
+
+def test_a_snapshot_that_takes_too_long_keeps_one_thread_and_no_more(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_VERB_SECONDS = 0.2
+    free = threading.Event()
+    reading: list[int] = []
+
+    def slow(*args: Any) -> Any:
+        reading.append(1)
+        free.wait(10)
+        raise AssertionError
+
+    monkeypatch.setattr(subscriptions, "snapshot", slow)
+    with served() as server, peer(server.port, token=staff()) as client:
+        first = client.send("subscribe", "book", channel="a", _snapshot=True)
+        second = client.send("subscribe", "book", channel="b", _snapshot=True)
+        assert client.reply(first)["context"]["error"]["code"] == "timed_out"
+        with peer(server.port, token=token_of(person("other"))) as other:
+            other.call("ping", "room")
+            other.call("ping", "room")
+        assert len(reading) == 1
+        free.set()
+        assert client.reply(second)["context"]["error"]["code"] in ("timed_out", "internal")
+
+
 def test_unsubscribing_names_what_was_left(server: Served) -> None:
     with peer(server.port, token=staff()) as client:
         client.subscribe("book", "b", pages__gt=3)
@@ -204,3 +326,42 @@ def test_members_see_and_call_what_they_may(server: Served) -> None:
         assert client.call("lend", "book", id=seen.pk)["data"] == {"title": "seen", "days": 14}
         for verb in ("get_single", "lend", "update", "delete"):
             assert client.call(verb, "book", id=hidden.pk)["context"]["error"]["code"] == "not_found", verb
+
+
+def test_a_database_that_is_away_is_a_temporary_refusal_without_a_trace(
+    server: Served, monkeypatch: pytest.MonkeyPatch, expect_log: Any
+) -> None:
+    def away(self: Any) -> None:
+        raise OperationalError("connection to 10.0.0.1 refused")
+
+    expect_log("realtime.calls", "'ping' on 'room': OperationalError$")
+    monkeypatch.setattr(RoomRouter, "ping", away)
+    with peer(server.port, token=staff()) as client:
+        error = client.call("ping", "room")["context"]["error"]
+    assert (error["code"], error["temporary"]) == ("unavailable", True)
+    assert "10.0.0.1" not in error["message"]
+
+
+def test_slow_verbs_delay_neither_handshakes_nor_kicks(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REALTIME_VERB_THREADS = 1
+    begun, free = threading.Event(), threading.Event()
+
+    def slow(self: Any) -> str:
+        begun.set()
+        assert free.wait(20)
+        return "slow"
+
+    monkeypatch.setattr(RoomRouter, "ping", slow)
+    user, busy = person(), token_of(person("busy"))
+    with (
+        served() as server,
+        peer(server.port, token=token_of(user)) as victim,
+        peer(server.port, token=busy) as client,
+    ):
+        client.send("ping", "room")
+        assert begun.wait(10)
+        with peer(server.port, session=session_of(user)) as other:
+            assert other.call("whoami", "session")["data"]["user"]["username"] == "operator"
+        type(user).objects.filter(pk=user.pk).update(is_active=False)
+        assert victim.closed() == 4001
+        free.set()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from realtime import journal, publish_data, subscriptions
 from realtime.answers import Snapshot
@@ -80,6 +81,7 @@ def test_snapshots_taken_while_somebody_writes_end_equal_to_the_database(
                 Book.objects.filter(title="last").delete()
             if count % 7 == 3:
                 Book.objects.get_or_create(title="last", shelf=shelf)
+        connections.close_all()
 
     writer = threading.Thread(target=write)
     with peer(server.port, token=staff) as client:
@@ -210,6 +212,27 @@ def test_nobody_continues_under_rights_that_have_changed(server: Served, shelf: 
         reply = since(client, where)
         assert reply["context"]["recovered"] is False
         assert reply["data"] == []
+
+
+def test_what_is_published_and_not_yet_marked_keeps_no_position_back(shelf: Shelf, staff: str) -> None:
+    with served(relay=False) as server:
+        relay = Relay()
+        publish_due(relay)
+        replies: list[dict[str, Any]] = []
+
+        def subscribe(point: str) -> None:
+            if point == "published":
+                relay.at = lambda name: None
+                with peer(server.port, token=staff) as client:
+                    replies.append(client.subscribe("book"))
+
+        Book.objects.create(title="a", shelf=shelf)
+        relay.at = subscribe
+        publish_due(relay)
+    (reply,) = replies
+    assert [book["title"] for book in reply["data"]] == ["a"]
+    # Nothing comes that this snapshot has shown already, so it can be continued from at once.
+    assert list(positions(reply)) == ["book|"]
 
 
 def test_events_that_were_missed_follow(server: Served) -> None:

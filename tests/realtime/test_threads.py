@@ -45,17 +45,17 @@ def test_a_thread_that_hangs_keeps_nobody_from_stopping() -> None:
     assert hanging.result(10)
 
 
-def test_a_connection_that_an_error_left_unusable_is_not_used_again() -> None:
+def test_a_connection_that_an_error_left_unusable_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads(1, "test")
 
-    def spoil() -> int:
+    def spoil() -> object:
         use()
         connection.errors_occurred = True
-        connection.is_usable = lambda: False  # type: ignore[method-assign]
-        return id(connection.connection)
+        monkeypatch.setattr(connections["default"], "is_usable", lambda: False)
+        return connection.connection
 
     try:
         spoilt = threads.submit(spoil).result(10)
-        assert threads.submit(lambda: (use(), id(connection.connection))[1]).result(10) != spoilt
+        assert threads.submit(lambda: (use(), connection.connection)[1]).result(10) is not spoilt
     finally:
         threads.stop()
