@@ -120,7 +120,8 @@ class Joining:
         await self._node.caught_up(plan.stream)
         position = self._node.position(plan.stream)
         assert position is not None
-        return snapshot, position
+        revisions = self._node.yet_to_come(plan.stream, snapshot.revisions)
+        return Snapshot(snapshot.objects, revisions), position
 
     async def _reach(self, plan: Plan, since: dict[str, Position]) -> None:
         """A client that was told its position by a server that is ahead of this one waits until it is no more."""

@@ -22,7 +22,7 @@ from realtime.kinds import Kind
 from realtime.limits import Limits
 from realtime.protocol import Position
 from realtime.settings import settings
-from realtime.streams import Item, Stream, Taken
+from realtime.streams import Item, Revision, Stream, Taken
 
 logger = logging.getLogger("realtime.node")
 
@@ -109,6 +109,10 @@ class Node:
     def since(self, name: str, position: Position) -> list[tuple[int, Item]] | None:
         """What came after this position, None if that cannot be told any more."""
         return self._followed[name].stream.since(position)
+
+    def yet_to_come(self, name: str, revisions: Mapping[str, Revision]) -> dict[str, Revision]:
+        """`Stream.yet_to_come`."""
+        return self._followed[name].stream.yet_to_come(revisions)
 
     async def caught_up(self, name: str) -> Position:
         """Where the stream is, once everything published before this call has been delivered here. BusUnavailable."""

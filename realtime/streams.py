@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -12,6 +12,8 @@ from .limits import DEFAULT_LIMITS, Limits
 from .protocol import Position
 
 Item = Change | Event | Control
+# A row's revision, and whether it is dirty: yet to be published, or published and not yet marked.
+Revision = tuple[int, bool]
 
 
 class Taken(Enum):
@@ -44,6 +46,8 @@ class Stream:
         # Offsets are gapless, so the place in here says the offset: the last one is `offset`.
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
+        # Of the objects among them, by key.
+        self._revisions: dict[str, int] = {}
 
     @property
     def position(self) -> Position | None:
@@ -60,6 +64,8 @@ class Stream:
         self.offset = offset
         self._kept.append(_Kept(item, size, self._clock()))
         self._bytes += size
+        if isinstance(item, Change):
+            self._revisions[item.key] = item.revision
         self._forget()
         return Taken.DELIVER
 
@@ -69,6 +75,19 @@ class Stream:
         self.offset = offset
         self._kept.clear()
         self._bytes = 0
+        self._revisions.clear()
+
+    def yet_to_come(self, revisions: Mapping[str, Revision]) -> dict[str, Revision]:
+        """Revisions as a snapshot read them, dirty only where the stream has not brought them already.
+
+        The relay marks a row a moment after it was published. Who read it as dirty in that moment would wait for ever
+        for what is not published again.
+        """
+        found = dict(revisions)
+        for key, (revision, dirty) in revisions.items():
+            if dirty and self._revisions.get(key, 0) >= revision:
+                found[key] = (revision, False)
+        return found
 
     def since(self, position: Position) -> list[tuple[int, Item]] | None:
         """What came after this position, or None if that is no longer known.
@@ -102,7 +121,10 @@ class Stream:
         while kept and (
             len(kept) > limits.history_changes or self._bytes > limits.history_bytes or kept[0].at < oldest
         ):
-            self._bytes -= kept.popleft().size
+            old = kept.popleft()
+            self._bytes -= old.size
+            if isinstance(old.item, Change) and self._revisions.get(old.item.key) == old.item.revision:
+                del self._revisions[old.item.key]
 
 
 def _united(older: Change, newer: Item) -> Change:

@@ -198,7 +198,8 @@ class Screen:
             position = self.node.stream.position
             assert position is not None
             del self.joining[local]
-            hub.snapshot(todo[1], objects=todo[2], revisions=todo[3], position=position)
+            revisions = self.node.stream.yet_to_come(todo[3])
+            hub.snapshot(todo[1], objects=todo[2], revisions=revisions, position=position)
         return True
 
     def _subscription(self, local: str) -> Subscription:

@@ -11,7 +11,9 @@ from django.db import connections
 
 from realtime import journal, publish_data, subscriptions
 from realtime.answers import Snapshot
+from realtime.relay import Relay
 from tests.library.models import Book, Membership, Shelf
+from tests.realtime.relay_base import publish_due
 from tests.realtime.serving import LIMIT, Peer, Served, peer, person, served, token_of, until
 
 pytestmark = pytest.mark.django_db(transaction=True)

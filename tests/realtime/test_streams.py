@@ -153,3 +153,20 @@ def test_continuing_shows_what_everything_in_turn_would_have_shown(moves: list[t
             view.discard(key)
 
     assert view == {key for key, place in places.items() if place == 1}
+
+
+def test_a_dirty_row_whose_change_has_come_is_not_waited_for(stream: Stream) -> None:
+    stream.take("e1", 11, device(1, 5), 10)
+    read = {"1": (5, True), "2": (6, True), "3": (4, False)}
+    assert stream.yet_to_come(read) == {**read, "1": (5, False)}
+    assert stream.yet_to_come({"1": (7, True)}) == {"1": (7, True)}
+    stream.adopt("e2", 0)
+    assert stream.yet_to_come(read) == read
+
+
+def test_what_is_forgotten_may_still_come() -> None:
+    stream = Stream("device", Clock(), Limits(history_changes=1))
+    stream.adopt("e1", 0)
+    stream.take("e1", 1, device(1, 1), 10)
+    stream.take("e1", 2, device(2, 2), 10)
+    assert stream.yet_to_come({"1": (1, True), "2": (2, True)}) == {"1": (1, True), "2": (2, False)}
