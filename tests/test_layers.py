@@ -96,7 +96,12 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "devices/service.py": ["devices/test_sweeper.py"],
     "project/settings.py": ["test_settings.py"],
     "project/first_user.py": ["project/test_signin.py"],
-    "project/environment.py": ["project/test_checks.py"],
+    "project/environment.py": ["test_settings.py", "project/test_checks.py"],
+    "project/apps.py": ["project/test_checks.py"],
+    "project/management/commands/link.py": ["project/test_signin.py"],
+    "project/urls.py": ["project/test_signin.py", "test_run.py"],
+    "project/views.py": ["test_run.py", "project/test_hello.py"],
+    "project/wsgi.py": ["test_supervisor.py"],
 }
 
 
