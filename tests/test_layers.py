@@ -83,6 +83,7 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "realtime/welcome.py": ["realtime/test_handler.py"],
     "realtime/admin.py": ["realtime/test_tokens.py"],
     "realtime/management/commands/token.py": ["realtime/test_tokens.py"],
+    "realtime/management/commands/relay.py": ["realtime/test_relay_command.py"],
     "server.py": ["realtime/test_server.py"],
     "realtime/management/commands/serve.py": ["existing/test_existing.py"],
     "devices/apps.py": ["devices/test_sweeper.py", "devices/test_simulator.py"],  # what it names runs there
