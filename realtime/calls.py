@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -26,6 +28,7 @@ from realtime.errors import (
     RealtimeError,
     TimedOut,
     TooLarge,
+    TooMany,
     Unavailable,
     UnknownVerb,
 )
@@ -41,6 +44,9 @@ from realtime.threads import Threads
 from realtime.welcome import SESSION, introduction
 
 logger = logging.getLogger("realtime.calls")
+
+# Entries of a list are answered together if they are judged in this time; a client waits for its first answer so long.
+LIST_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -72,7 +78,8 @@ class Calls:
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:  # those whose threads hang are left behind with them
+            await asyncio.wait(self._tasks, timeout=settings.STOP_SECONDS)
         await asyncio.gather(asyncio.to_thread(self._threads.stop), asyncio.to_thread(self.judges.stop))
 
     # -- threads ----------------------------------------------------------------------------------------------------
@@ -96,50 +103,75 @@ class Calls:
 
     async def _run(self, connection: Connection, call: Call) -> None:
         try:
-            for single in self._singles(connection, call):
-                await self._answer(connection, single)
+            if call.verb == "subscribe" and "subscriptions" in call.args:
+                await self._subscribe(connection, call)
+            else:
+                await self._answer(connection, [call], partial(self._perform, connection, call))
         finally:
             connection.done()
             self.pump(connection)
+            connection.shell.pace()
 
-    def _singles(self, connection: Connection, call: Call) -> list[Call]:
-        """A subscribe with a list is so many calls; each gets its own reply."""
-        if call.verb != "subscribe" or "subscriptions" not in call.args:
-            return [call]
+    async def _subscribe(self, connection: Connection, call: Call) -> None:
+        """A list: each entry gets its own reply, but its caller is looked up once for as many as are quickly judged."""
         try:
-            return routers.entries(call)
+            entries = routers.entries(call)
         except RealtimeError as error:
             self.tell(connection, call, reply(call, None, error=error))
-            return []
-
-    async def _answer(self, connection: Connection, call: Call) -> None:
-        if connection.closed is not None:
             return
-        work = asyncio.ensure_future(self._perform(connection, call))
+        most = self._limits.subscriptions
+        left, beyond = entries[:most], entries[most:]
+        while left and connection.closed is None:
+            found = await self._answer(
+                connection, left, partial(self.run, connection, partial(_attempts, calls=tuple(left)))
+            )
+            if found is None:
+                break
+            outcomes, judged = found
+            for single, outcome in zip(left, outcomes, strict=False):
+                await self._answer(connection, [single], partial(self._finish, connection, single, outcome, judged))
+            left = left[len(outcomes) :]
+        for single in beyond:
+            # Each may be a snapshot of everything, so a name that is subscribed again and again counts again and again.
+            self._refuse(connection, single, TooMany())
+
+    async def _answer(
+        self, connection: Connection, calls: Sequence[Call], perform: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T | None:
+        """What `perform` returns; or None, and its refusal is the reply to each of these calls."""
+        if connection.closed is not None:
+            return None
+        call = calls[0]
+        work = asyncio.ensure_future(perform())
+        refusal: RealtimeError
         try:
             done, _ = await asyncio.wait([work], timeout=settings.VERB_SECONDS)
-            if not done:
-                self._refuse(connection, call, TimedOut())
-                # Calls of one client are answered in order, and none takes more than one thread: so the next waits
-                # until the thread of this one is free, which nobody can hurry.
-                work.cancel()
-                await asyncio.wait([work])
-                return
-            work.result()
+            if done:
+                return work.result()
+            refusal = TimedOut()
         except IdentityEnded:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
+            return None
         except RealtimeError as error:
-            self._refuse(connection, call, error)
+            refusal = error
         except asyncio.CancelledError:
             work.cancel()
             raise
         except (OperationalError, InterfaceError) as error:
             # The database is away, or locked: no fault of the app's, and it would be told for every call.
             logger.warning("%s: %.60r on %.60r: %s", connection.id, call.verb, call.route, type(error).__name__)
-            self._refuse(connection, call, Unavailable())
+            refusal = Unavailable()
         except Exception:
             logger.exception("%s: %.60r on %.60r failed", connection.id, call.verb, call.route)
-            self._refuse(connection, call, Internal())
+            refusal = Internal()
+        for single in calls:
+            self._refuse(connection, single, refusal)
+        if not work.done():
+            # Calls of one client are answered in order, and none takes more than one thread: so the next waits until
+            # the thread of this one is free, which nobody can hurry.
+            work.cancel()
+            await asyncio.wait([work])
+        return None
 
     def _refuse(self, connection: Connection, call: Call, error: RealtimeError) -> None:
         channel_data = None
@@ -168,6 +200,12 @@ class Calls:
             await self._session(connection, call)
             return
         answer, judged = await self.run(connection, lambda caller: _run(caller, call))
+        await self._finish(connection, call, answer, judged)
+
+    async def _finish(self, connection: Connection, call: Call, answer: Answer | Exception, judged: int) -> None:
+        """What is to be done on the loop about a call that was answered in a thread."""
+        if isinstance(answer, Exception):
+            raise answer
         shell: Shell = connection.shell
         shell.public = True
         if connection.closed is not None:
@@ -246,6 +284,20 @@ def _run(caller: Caller, call: Call) -> Answer:
         # Here, because lists may be long and the loop is everybody's.
         answer.data = Raw(dumps(answer.data))
     return answer
+
+
+def _attempts(caller: Caller, calls: Sequence[Call]) -> list[Answer | Exception]:
+    """What became of the first of these, of as many as are judged before the client has waited too long."""
+    until = time.monotonic() + LIST_SECONDS
+    found: list[Answer | Exception] = []
+    for call in calls:
+        try:
+            found.append(_run(caller, call))
+        except Exception as error:
+            found.append(error)
+        if time.monotonic() > until:
+            break
+    return found
 
 
 def _reply(call: Call, answer: Answer) -> str:

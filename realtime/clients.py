@@ -29,7 +29,8 @@ class Clients:
         self._empty = asyncio.Event()
         self._empty.set()
         self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        # Nobody new is taken any more.
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self._all)
@@ -41,7 +42,7 @@ class Clients:
 
     def add(self, connection: Connection, identity: Identity) -> CloseCode | None:
         """None, or why it is not taken."""
-        if self._stopping:
+        if self.stopping:
             return CloseCode.GOING_AWAY
         if not self._own(connection, identity):
             return CloseCode.TOO_MANY
@@ -95,7 +96,7 @@ class Clients:
 
     async def stop(self) -> None:
         """Tell everybody to come back elsewhere, and wait a little for their goodbyes."""
-        self._stopping = True
+        self.stopping = True
         if self._task is not None:
             self._task.cancel()
         for connection in self.of_users(None):

@@ -8,6 +8,7 @@ caller's rights were judged anew meanwhile, the plan is made again; if the strea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from realtime.answers import Answer, Plan, Snapshot
@@ -33,6 +34,8 @@ class Joining:
         self._hub = hub
         self._node = node
         self._calls = calls
+        # Legacy clients cannot be told to take a snapshot; somebody must read their rows for them.
+        self.on_unhealed: Callable[[list[Subscription]], None] = lambda subscriptions: None
         # Those whose reply is still to come: they look after their rights themselves.
         self.under_way: set[Subscription] = set()
 
@@ -105,9 +108,10 @@ class Joining:
             # The stream began anew while the rows were read, so they may be older than its beginning.
             subscription.stale = False
         if connection.transport.legacy:
-            self._hub.live(
+            if not self._hub.live(
                 subscription, plan.object_map, position, objects=snapshot.objects, revisions=snapshot.revisions
-            )
+            ):
+                self.on_unhealed([subscription])
         else:
             recovered = False if since else None
             self._hub.snapshot(subscription, snapshot.objects, snapshot.revisions, position, recovered=recovered)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from django.utils import timezone
 
@@ -21,6 +20,7 @@ from realtime.change import Control
 from realtime.clients import Clients
 from realtime.connection import Connection
 from realtime.errors import CloseCode, LoginRequired, RealtimeError
+from realtime.healing import Healing
 from realtime.hub import Hub, Subscription
 from realtime.settings import settings
 
@@ -36,8 +36,9 @@ PATIENCE_SECONDS = 10.0
 
 
 class Kicks:
-    def __init__(self, hub: Hub, calls: Calls, clients: Clients) -> None:
+    def __init__(self, hub: Hub, calls: Calls, clients: Clients, healing: Healing) -> None:
         self._hub = hub
+        self._healing = healing
         self._calls = calls
         self._clients = clients
         self._asked = asyncio.Event()
@@ -100,7 +101,7 @@ class Kicks:
             return False
         current = [s for s in asked if connection.subscriptions.get(s.local) is s]
         self._expel(connection, [s for s in current if s not in held])
-        self.heal([s for s in current if s in held and not self._hub.resume(s)])
+        self._healing.heal([s for s in current if s in held and not self._hub.resume(s)])
         return True
 
     def _concerned(self, connection: Connection) -> list[Subscription]:
@@ -125,6 +126,8 @@ class Kicks:
             self._hub.expel(subscription)
             connection.unsubscribe(subscription.local)
             logger.info("%s: no longer follows %s", connection.id, subscription.stream)
+            if connection.transport.legacy:
+                self._healing.rejoin(subscription)
 
     # -- identities -------------------------------------------------------------------------------------------------
 
@@ -169,33 +172,3 @@ class Kicks:
     def _kick(self, connection: Connection) -> None:
         logger.info("%s: its %s has ended", connection.id, connection.identity.kind)
         connection.refuse(CloseCode.IDENTITY, LoginRequired())
-
-    # -- legacy clients ---------------------------------------------------------------------------------------------
-
-    def heal(self, subscriptions: list[Subscription]) -> None:
-        """Read the rows for clients that cannot be told to; by today's rights."""
-        for subscription in subscriptions:
-            self._calls.spawn(self._heal(subscription))
-
-    async def _heal(self, subscription: Subscription) -> None:
-        connection: Any = subscription.connection
-        while connection.closed is None and subscription.joined:
-            try:
-                async with self._turns:
-                    plan, judged = await self._calls.run(
-                        connection, lambda caller: self._calls.replan(caller, subscription.call), self._calls.judges
-                    )
-                    if plan.channels != subscription.channels or plan.snapshot is None:
-                        self._expel(connection, [subscription])
-                        return
-                    snapshot, _ = await self._calls.joining.read(plan)
-                if connection.shell.rights == judged and self._hub.heal(
-                    subscription, snapshot.objects, snapshot.revisions
-                ):
-                    return
-            except (IdentityEnded, RealtimeError):
-                self._expel(connection, [subscription])
-                return
-            except Exception:
-                logger.exception("%s: could not be healed; trying again", connection.id)
-                await asyncio.sleep(RETRY_SECONDS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from realtime.bus import Bus
 from realtime.calls import Calls
 from realtime.clients import Clients
+from realtime.healing import Healing
 from realtime.hub import Hub
 from realtime.kicks import Kicks
 from realtime.limits import Limits
@@ -35,9 +36,10 @@ class Process:
         self.clients = Clients(self.hub, self.clock)
         self.node = Node(self.bus, self.hub, self.clock, self.limits)
         self.calls = Calls(self.hub, self.node, self.clients, self.limits)
-        self.kicks = Kicks(self.hub, self.calls, self.clients)
+        self.healing = Healing(self.hub, self.calls)
+        self.kicks = Kicks(self.hub, self.calls, self.clients, self.healing)
         self.node.on_control = self.kicks.judge
-        self.node.on_unhealed = self.kicks.heal
+        self.node.on_unhealed = self.calls.joining.on_unhealed = self.healing.heal
 
     async def start(self) -> None:
         await self.node.start()
