@@ -267,7 +267,9 @@ async def _finished(future: Future[T]) -> T:
     except asyncio.CancelledError:
         # What has begun cannot be undone, and nobody may go on as if its thread were free.
         if not future.cancel():
-            await asyncio.wait([asyncio.wrap_future(future)])
+            ended = asyncio.wrap_future(future)
+            await asyncio.wait([ended])
+            ended.exception()  # of no interest to anybody, and asyncio would say that it was not looked at
         raise
 
 

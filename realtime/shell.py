@@ -38,6 +38,17 @@ class Shell:
         if seconds > 0:
             self._wait(seconds)
         self._process.calls.pump(self.connection)
+        self.pace()
+
+    def pace(self) -> None:
+        """Read on only when it is time again, and while not too many calls wait: who asks for more than is answered
+        must not fill our memory."""
+        if self.connection.closed is not None:
+            return
+        if self._pause is not None or self.connection.waiting_calls > self._process.limits.calls_burst:
+            self.socket.pause()
+        elif self.socket.paused:
+            self.socket.resume()
 
     def closed(self, code: int) -> None:
         """The socket is gone, whoever closed it."""
@@ -49,5 +60,8 @@ class Shell:
     def _wait(self, seconds: float) -> None:
         if self._pause is not None:
             self._pause.cancel()
-        self.socket.pause()
-        self._pause = asyncio.get_running_loop().call_later(seconds, self.socket.resume)
+        self._pause = asyncio.get_running_loop().call_later(seconds, self._waited)
+
+    def _waited(self) -> None:
+        self._pause = None
+        self.pace()
