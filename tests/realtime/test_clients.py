@@ -39,6 +39,15 @@ def test_connections_are_found_by_user_however_the_key_is_written(server: Served
     assert clients._owned == {}
 
 
+def test_who_comes_while_the_server_stops_is_told_to_come_back(server: Served) -> None:
+    def stop() -> None:
+        server.process.clients.stopping = True
+
+    server.on_loop(stop)
+    with peer(server.port, token=token_of(person())) as client:
+        assert client.closed() == 1001
+
+
 def test_nothing_is_left_of_many_short_visits(server: Served) -> None:
     token = token_of(person(is_staff=True))
     for _ in range(30):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from realtime import tokens
 from realtime.models import Token
 from tests.library.models import Book, Membership, Shelf
+from tests.library.routers import BookRouter
 from tests.realtime.serving import Served, peer, person, served, session_of, token_of, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -196,3 +198,27 @@ def test_staff_that_is_staff_no_more_sees_what_it_may(server: Served) -> None:
         User.objects.update(is_staff=False)
         assert client.change()["type"] == "resync"
         assert client.subscribe("book")["data"] == []
+
+
+def test_rights_that_cannot_be_judged_do_not_keep_a_server_that_stops(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_STOP_SECONDS = 0.3
+    begun, free = threading.Event(), threading.Event()
+
+    def hang(self: Any, **kwargs: Any) -> Any:
+        begun.set()
+        free.wait(60)
+        return []
+
+    user = person()
+    try:
+        with served() as server, peer(server.port, token=token_of(user)) as client:
+            client.subscribe("book")
+            monkeypatch.setattr(BookRouter, "get_subscription_contexts", hang)
+            Membership.objects.create(user=user, shelf=Shelf.objects.create(name="one"))
+            assert begun.wait(10)
+            server.end()
+            assert client.closed() == 1001
+    finally:
+        free.set()
