@@ -20,6 +20,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from realtime import triggers, values, wake
+from realtime.brief import brief
 from realtime.settings import settings
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def mark(acked: Sequence[Row], using: str = "default") -> None:
 
     for start in range(0, len(acked), MARK_BATCH):
         batch = {row.id: row.revision for row in acked[start : start + MARK_BATCH]}
-        with transaction.atomic(using=using):
+        with brief(using):
             rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=batch, dirty=True)
             held = list(rows.order_by("pk"))
             done = [j.pk for j in held if j.revision == batch[j.pk]]
@@ -142,7 +143,7 @@ def fail(row: Row, using: str = "default") -> None:
     """Set aside what cannot be published, until it is written again or `retry_failed`."""
     from realtime.models import Journal
 
-    with transaction.atomic(using=using):
+    with brief(using):
         rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk=row.id, revision=row.revision)
         Journal.objects.using(using).filter(pk__in=[journal.pk for journal in rows]).update(failed=True)
 
@@ -170,7 +171,7 @@ def prune(age: float | None = None, using: str = "default") -> int:
     from realtime.models import Journal
 
     before = timezone.now() - datetime.timedelta(seconds=settings.JOURNAL_SECONDS if age is None else age)
-    with transaction.atomic(using=using):
+    with brief(using):
         rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(dirty=False, at__lt=before)
         keys = list(rows.order_by("pk").values_list("pk", flat=True)[: 10 * MARK_BATCH])
         for start in range(0, len(keys), MARK_BATCH):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import transaction
 from django.db.models import Count
 
 from realtime import journal
+from realtime.brief import brief
 from realtime.journal import Row
 from realtime.settings import settings
 
@@ -46,7 +46,7 @@ def collapse(label: str, using: str = "default") -> None:
 
 def replace(rows: Sequence[Row], using: str = "default") -> None:
     """Mark these rows, and instead of them write a resync of their labels."""
-    with transaction.atomic(using=using):
+    with brief(using):
         for label in sorted({row.label for row in rows}):
             journal.whole(label, using=using)
         journal.mark(rows, using=using)

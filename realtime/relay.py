@@ -30,6 +30,9 @@ logger = logging.getLogger("realtime.relay")
 
 # How often health is looked at, and the claim to be the relay renewed.
 LOOK_SECONDS = 1.0
+# How long a writer who holds what shows a change is left alone before it is asked again, first and at most. If it rolls
+# back, what it held is told that much later; if it commits, that publishes it.
+WRITER_SECONDS = (0.1, 1.0)
 
 Mark = tuple[int, str, str]
 
@@ -84,8 +87,11 @@ class Relay:
         self._fences: dict[str, Fence] = {}
         # Acknowledged, but a writer held the row when it was to be marked: by row, the revision.
         self._acknowledged: dict[Mark, int] = {}
-        # Rows that wait for a writer who holds what shows them: they must not fill up the batches.
-        self._waiting = 0
+        # Rows that wait for a writer who holds what shows them, and until when: they must not fill up the batches, and
+        # each try publishes anew whatever nobody holds.
+        self._waiting: dict[Mark, int] = {}
+        self._waiting_until = 0.0
+        self._waited = 0.0
         self._told: set[Mark] = set()
         self._renewals = 0
         self._collapsed_at: dict[str, float] = {}
@@ -186,11 +192,13 @@ class Relay:
         Raises BusUnavailable (Renewed: at once again) and django.db.Error. Whatever happened, the next step reads anew.
         """
         loader = self._prepare()
-        limit = settings.RELAY_BATCH + len(self._acknowledged) + self._waiting
+        patient = self._waiting if time.monotonic() < self._waiting_until else {}
+        limit = settings.RELAY_BATCH + len(self._acknowledged) + len(self._waiting)
         with view.consistent(self._using):
             rows = journal.read(limit, using=self._using)
             again = [row for row in rows if self._acknowledged.get(_mark(row)) == row.revision]
-            fresh = [row for row in rows if self._acknowledged.get(_mark(row)) != row.revision]
+            settled = self._acknowledged | patient
+            fresh = [row for row in rows if settled.get(_mark(row)) != row.revision]
             self.at("read")
             load = loader.load(fresh)
             crowded = mass.crowded(self._using) if len(rows) >= limit else {}
@@ -280,12 +288,22 @@ class Relay:
         done = load.done if touched else [row for row in load.done if not row.label.startswith(journal.WATCH)]
         self._acknowledged.update({_mark(row): row.revision for row in done})
         self._told -= {_mark(row) for row in done}
-        self._waiting = len(load.done) - len(done)
+        self._wait_for_writers([row for row in load.done if not touched and row.label.startswith(journal.WATCH)])
         if done or again:
             journal.mark([*done, *again], using=self._using)
         for row, _ in load.failing:
             journal.fail(row, using=self._using)
         return touched
+
+    def _wait_for_writers(self, rows: list[Row]) -> None:
+        """Ask for these again a little later each time; one that is written again is asked for at once."""
+        now = time.monotonic()
+        if rows:
+            self._waited = min(WRITER_SECONDS[1], max(WRITER_SECONDS[0], 2 * self._waited))
+            self._waiting_until = now + self._waited
+            self._waiting |= {_mark(row): row.revision for row in rows}
+        elif now >= self._waiting_until:
+            self._waiting, self._waited = {}, 0.0
 
     def _stream(self, row: Row) -> str:
         assert self._loader is not None

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from django.db import transaction
 from django.db.utils import OperationalError
 
+from realtime.brief import brief
 from realtime.settings import settings
 from realtime.triggers import JOURNAL, PREFIX, Dialect, Trigger, Watch, _digest
 
@@ -145,7 +145,7 @@ class PostgreSQL(Dialect):
         """False if a writer holds some of them: those are left out."""
         key = self.quote(watch.key_column)
         rows = f"SELECT key FROM {self.schema}.{JOURNAL} WHERE kind = 0 AND label = %s AND key = ANY (%s)"
-        with transaction.atomic(using=self.connection.alias):
+        with brief(self.connection.alias):
             self.execute(f"SET LOCAL lock_timeout = '{wait}'")
             texts = [str(key) for key in keys]
             known = {row[0] for row in self.execute(rows, [watch.label, texts])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,11 +10,11 @@ from django.db import transaction
 
 from realtime import journal
 from realtime.bus import Bus
-from realtime.relay import Relay
+from realtime.relay import WRITER_SECONDS, Relay
 from tests.app.models import Label, Named, Tagging, Thing
 from tests.realtime.journal_base import POSTGRESQL
 
-from .bus_base import any_bus, close_buses
+from .bus_base import LIMIT, any_bus, close_buses
 from .relay_base import Worker, actions, publish_due, told
 
 if not POSTGRESQL:
@@ -35,6 +36,37 @@ def worker() -> Iterator[Worker]:
     worker.close()
 
 
+def publish_in_time(relay: Relay) -> None:
+    deadline = time.monotonic() + LIMIT
+    while journal.pending()[0]:
+        assert time.monotonic() < deadline
+        relay.step()
+
+
+def test_what_nobody_holds_is_not_published_again_and_again_meanwhile(bus: Bus, worker: Worker) -> None:
+    relay = Relay(bus)
+    label = Label.objects.create(text="red")
+    held, free = (Thing.objects.create(name=name, size=1) for name in ("held", "free"))
+    for thing in (held, free):
+        Tagging.objects.create(thing=thing, label=label)
+    publish_due(relay)
+    before = len(told(bus, "thing"))
+    Label.objects.filter(pk=label.pk).update(text="green")
+    with transaction.atomic():
+        Thing.objects.filter(pk=held.pk).update(size=2)
+        begun = time.monotonic()
+        for _ in range(20):
+            worker.do(relay.step)
+        often = [change.id for change in told(bus, "thing")[before:]]
+        assert set(often) == {free.pk}
+        assert len(often) <= 2 + (time.monotonic() - begun) / WRITER_SECONDS[0]
+    publish_in_time(relay)
+    assert {change.id: change.data["labels"] for change in told(bus, "thing")[before:]} == {
+        held.pk: ["green"],
+        free.pk: ["green"],
+    }
+
+
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_held_object_is_told_after_its_writer_is_done(bus: Bus, worker: Worker, commits: bool) -> None:
     relay = Relay(bus)
@@ -52,7 +84,7 @@ def test_a_held_object_is_told_after_its_writer_is_done(bus: Bus, worker: Worker
         assert [row.label for row in worker.do(journal.read)] == ["watch:app.label"]
         if not commits:
             transaction.set_rollback(True)
-    publish_due(relay)
+    publish_in_time(relay)
     shown = told(bus, "thing")[-1].data
     assert (shown["labels"], shown["size"]) == (["green"], 2 if commits else 1)
     assert journal.pending()[0] == 0
