@@ -18,12 +18,17 @@ def is_staff(user: Any) -> bool:
 
 
 def roles(user: Any) -> dict[int, str]:
-    """Location → role, of every location that the user sees."""
+    """Location → role, of every location that the user sees. Asked once of a user object, as Django does with
+    permissions: each call, and each list of subscriptions, reads its user anew."""
     if is_staff(user):
         return dict.fromkeys(Location.objects.values_list("pk", flat=True), str(Role.MANAGER))
     if user is None or not user.is_active or user.pk is None:
         return {}
-    return dict(Membership.objects.filter(user_id=user.pk).order_by("location").values_list("location", "role"))
+    if not hasattr(user, "_roles"):
+        rows = Membership.objects.filter(user_id=user.pk).order_by("location")
+        user._roles = dict(rows.values_list("location", "role"))
+    found: dict[int, str] = user._roles
+    return found
 
 
 def require(user: Any, role: Role, location_id: Any) -> None:

@@ -63,7 +63,9 @@ class Caller:
 
 
 def caller(user: Any = None, kind: str = "session") -> Caller:
-    return Caller(user or AnonymousUser(), SimpleNamespace(kind=kind, subject=None))
+    """The user as a server has it for one call: read anew."""
+    read = AnonymousUser() if user is None else type(user).objects.get(pk=user.pk)
+    return Caller(read, SimpleNamespace(kind=kind, subject=None))
 
 
 def call(user: Any, verb: str, route: str, **args: Any) -> Any:

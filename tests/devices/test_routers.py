@@ -282,6 +282,14 @@ def test_roles_are_told_by_location() -> None:
     assert call(person("s", is_staff=True), "roles", "location") == everything
 
 
+def test_what_somebody_sees_is_asked_once_for_a_whole_screen(django_assert_num_queries: Any) -> None:
+    device, viewer = dimmer(), caller(person("viewer", "viewer"))
+    screen = [("device", {}), ("location", {}), ("membership", {}), ("status", {"device": device.pk})]
+    with django_assert_num_queries(1):
+        for route, args in screen:
+            assert run(viewer, Call("subscribe", route, {"channel": route, **args}, "cb")).plan
+
+
 def test_one_s_memberships_are_one_s_own() -> None:
     mine = person("someone", "viewer").memberships.get()
     person("other", "manager")
