@@ -122,9 +122,7 @@ class Calls:
         most = self._limits.subscriptions
         left, beyond = entries[:most], entries[most:]
         while left and connection.closed is None:
-            found = await self._answer(
-                connection, left, partial(self.run, connection, partial(_attempts, calls=tuple(left)))
-            )
+            found = await self._answer(connection, left, partial(self._plan, connection, tuple(left)))
             if found is None:
                 break
             outcomes, judged = found
@@ -228,6 +226,16 @@ class Calls:
         future = (threads or self._threads).submit(_as_caller, connection.identity, connection.id, function)
         return await _finished(future), judged
 
+    async def _plan(self, connection: Connection, calls: Sequence[Call]) -> tuple[list[Answer | Exception], int]:
+        """As `run`, for subscriptions. Right after the handshake its user will do, which spares a server that thousands
+        come back to a query each: whatever ends a right has them judged anew."""
+        shell: Shell = connection.shell
+        plan = partial(_attempts, calls=calls)
+        if not shell.known:
+            return await self.run(connection, plan)
+        judged, identity = shell.rights, connection.identity
+        return await self.in_thread(plan, Caller(identity.user, identity, connection.id)), judged
+
     def replan(self, caller: Caller, call: Call) -> Plan:
         """What this subscription entitles to now; in a thread."""
         return routers.plan(caller, call)
@@ -257,6 +265,7 @@ class Calls:
         identity = await asyncio.wrap_future(self.judges.submit(sessions.from_token, token))
         if identity is None:
             raise IdentityEnded
+        connection.shell.known_until = 0.0
         if connection.closed is None and not self._clients.identify(connection, identity):
             connection.refuse(CloseCode.TOO_MANY)
 

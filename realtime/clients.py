@@ -29,6 +29,8 @@ class Clients:
         self._empty = asyncio.Event()
         self._empty.set()
         self._task: asyncio.Task[None] | None = None
+        # How often somebody's rights were to be judged anew: who is being identified meanwhile is not here to be told.
+        self.judgements = 0
         # Nobody new is taken any more.
         self.stopping = False
 

@@ -119,6 +119,7 @@ class SocketHandler(Handler):
             headers = {"Sec_WebSocket_Version": "13"} if status == 426 else {}
             self.refuse(status, text, **headers)
             return
+        self.judgements = self.process.clients.judgements
         try:
             identity = await self._identify()
         except Exception as error:
@@ -165,6 +166,8 @@ class SocketHandler(Handler):
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
         elif (refusal := process.clients.add(connection, identity)) is not None:
             connection.refuse(refusal)
+        elif process.clients.judgements == self.judgements:
+            shell.known_until = process.clock() + settings.IDENTITY_SECONDS
         await socket.serve()
 
     def opened(self, socket: Socket) -> None:

@@ -61,6 +61,7 @@ class Kicks:
         self._asked.set()
         if control.reason == IDENTITY:
             return
+        self._clients.judgements += 1
         for connection in self._clients.of_users(control.users):
             connection.shell.rights += 1
             concerned = self._concerned(connection)

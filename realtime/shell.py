@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class Shell:
-    __slots__ = ("_pause", "_process", "address", "beat_at", "connection", "owner", "positions_at", "public", "rights",
-                 "socket", "visible")  # fmt: skip
+    __slots__ = ("_pause", "_process", "address", "beat_at", "connection", "known_until", "owner", "positions_at",
+                 "public", "rights", "socket", "visible")  # fmt: skip
 
     def __init__(self, connection: Connection, socket: Socket, process: Process, address: str) -> None:
         self.connection = connection
@@ -29,9 +29,15 @@ class Shell:
         self.public = False
         # Counts how often the rights of this client had to be judged anew: a plan made under an earlier number is void.
         self.rights = 0
+        # Until then, and while nobody's rights changed, its user is as the handshake read it.
+        self.known_until = 0.0
         self.beat_at = self.positions_at = process.clock()
         self._process = process
         self._pause: asyncio.TimerHandle | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.rights == 0 and self._process.clock() < self.known_until
 
     def receive(self, text: str) -> None:
         seconds = self.connection.receive(text)

@@ -11,11 +11,13 @@ from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 
 from realtime import calls as module
-from realtime import subscriptions
+from realtime import sessions, subscriptions
 from realtime.errors import TimedOut
 from tests.library.models import Book, Membership, Shelf
 from tests.library.routers import RoomRouter
 from tests.realtime.serving import Served, peer, person, served, session_of, token_of, until
+
+ALL_BOOKS = [{"route": "book", "channel": "b", "_snapshot": True}]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -204,7 +206,52 @@ def test_a_reconnect_asks_three_things_however_much_is_followed(server: Served, 
         client.call("whoami", "session")
         name = client.send("subscribe", "session", subscriptions=again)
         assert [client.reply(name)["context"]["recovered"] for _ in again] == [True] * 9
-        assert len(asked) <= 3, asked
+        # The session, its user, and nothing for what is followed.
+        assert len(asked) == 2, asked
+
+
+def test_a_list_right_after_the_handshake_is_judged_by_rights_that_ended_meanwhile(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = person(is_staff=True)
+    Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
+    identified, free = threading.Event(), threading.Event()
+    from_token = sessions.from_token
+
+    def slow(token: str) -> Any:
+        found = from_token(token)
+        identified.set()
+        assert free.wait(10)
+        return found
+
+    monkeypatch.setattr(sessions, "from_token", slow)
+
+    def demote() -> None:
+        assert identified.wait(10)
+        type(user).objects.filter(pk=user.pk).update(is_staff=False)
+        until(lambda: server.process.clients.judgements)
+        free.set()
+
+    demoting = threading.Thread(target=demote)
+    demoting.start()
+    try:
+        with peer(server.port, token=token_of(user)) as client:
+            demoting.join()
+            name = client.send("subscribe", "session", subscriptions=ALL_BOOKS)
+            assert client.reply(name)["data"] == []
+    finally:
+        free.set()
+
+
+def test_a_list_sent_after_rights_ended_is_judged_by_those_of_now(server: Served) -> None:
+    user = person(is_staff=True)
+    Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
+    with peer(server.port, token=token_of(user)) as client:
+        client.call("ping", "room")
+        type(user).objects.filter(pk=user.pk).update(is_staff=False)
+        until(lambda: server.process.clients.judgements)
+        name = client.send("subscribe", "session", subscriptions=ALL_BOOKS)
+        assert client.reply(name)["data"] == []
 
 
 def test_a_list_longer_than_a_connection_may_follow_costs_no_more_than_that(
