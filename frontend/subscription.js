@@ -109,6 +109,14 @@ export class Subscription {
     this._owner.request(this);
   }
 
+  /**
+   * What the server knows to have been told so far, by channel.
+   * @param {import("./wire.js").Positions} positions
+   */
+  advance(positions) {
+    void positions;
+  }
+
   /** @param {Reply} reply */
   _accept(reply) {
     void reply;
@@ -251,6 +259,27 @@ export class Collection extends Subscription {
 
 export class Channel extends Subscription {
   /**
+   * @param {Owner} owner
+   * @param {string} local
+   * @param {string} route
+   * @param {Record<string, unknown>} args
+   */
+  constructor(owner, local, route, args) {
+    super(owner, local, route, args);
+    /** @type {import("./wire.js").Positions} */
+    this._positions = {};
+  }
+
+  entry() {
+    return { ...super.entry(), ...(Object.keys(this._positions).length > 0 && { _since: this._positions }) };
+  }
+
+  resync() {
+    this._positions = {};
+    super.resync();
+  }
+
+  /**
    * @param {(data: any, channel: string) => void} listener called for every message from now on
    * @returns {() => void} the undo
    */
@@ -260,7 +289,28 @@ export class Channel extends Subscription {
 
   /** @param {import("./wire.js").DataMessage} message */
   message(message) {
+    const { offset } = message;
+    // All data channels are one stream, so whoever was told this message has been told all before it.
+    if (offset !== null) for (const [channel, [epoch]] of Object.entries(this._positions)) this._positions[channel] = [epoch, offset];
     this._tell(message);
+  }
+
+  /** @param {import("./wire.js").Positions} positions */
+  advance(positions) {
+    if (this.state !== "live") return;
+    for (const channel of this.channels) if (positions[channel]) this._positions[channel] = positions[channel];
+  }
+
+  /** @param {Reply} reply */
+  _accept(reply) {
+    // Otherwise what was missed follows, and moves the position on.
+    if (!reply.recovered) this._positions = { ...reply.position };
+    super._accept(reply);
+  }
+
+  _empty() {
+    this._positions = {};
+    super._empty();
   }
 
   /**

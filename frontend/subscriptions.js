@@ -122,9 +122,7 @@ export class Subscriptions {
 
   /** @param {import("./wire.js").Positions} positions */
   advance(positions) {
-    for (const subscription of this._followed.values()) {
-      if (subscription instanceof Collection) subscription.advance(positions);
-    }
+    for (const subscription of this._followed.values()) subscription.advance(positions);
   }
 
   /**

@@ -35,7 +35,7 @@ export const MAX_CALL_BYTES = 64 * 1024;
  * @property {Record<string, any>} context everything else the server said about the call
  *
  * @typedef {{type: "change", action: "created" | "updated" | "deleted", channel: string, data: Item, offset: number | null, gone: boolean}} Change
- * @typedef {{type: "data", channel: string, data: any}} DataMessage
+ * @typedef {{type: "data", channel: string, data: any, offset: number | null}} DataMessage
  * @typedef {{type: "resync", channel: string, position: Positions | null}} Resync
  * @typedef {{type: "heartbeat", position: Positions | null}} Heartbeat
  * @typedef {{type: "unknown", frame: unknown}} Unknown
@@ -76,7 +76,7 @@ export function decode(text) {
     case "change":
       return change(frame);
     case "data":
-      return { type: "data", channel: String(frame.channel), data: frame.data };
+      return { type: "data", channel: String(frame.channel), data: frame.data, offset: typeof frame.offset === "number" ? frame.offset : null };
     case "resync":
       return { type: "resync", channel: String(frame.channel), position: positions(frame.position) };
     case "heartbeat":

@@ -190,7 +190,7 @@ _REASONS = {
     CloseCode.IDENTITY: "identity missing or ended",
     CloseCode.NOT_ALLOWED: "not allowed",
     CloseCode.TOO_SLOW: "too slow, come back",
-    CloseCode.TOO_MANY: "too many connections or subscriptions",
+    CloseCode.TOO_MANY: "too many connections",
     CloseCode.NO_PONG: "no pong",
     CloseCode.TOO_FAST: "too fast",
 }

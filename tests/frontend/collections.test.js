@@ -273,3 +273,39 @@ test("messages of a data channel reach its listeners and nobody else", async () 
   server.say({ type: "data", channel: "news-1", data: { hello: "nobody" } });
   assert.deepEqual(heard, [["news-1", { hello: "world" }]]);
 });
+
+test("a data channel goes on after a cut from the last message it was told", async () => {
+  const { server, client } = await beginLive();
+  /** @type {any[]} */
+  const heard = [];
+  client.channel("news").subscribe((data) => heard.push(data));
+  await settle();
+  const channelData = { local_channel: "s1", remote_channels: ["news"], action: "subscribe" };
+  server.answer("subscribed", { context: { position: { news: ["e1", 3] } }, channelData });
+  server.say({ type: "data", channel: "news", data: "four", offset: 4 });
+  server.say({ type: "heartbeat", heartbeat: "1", position: { news: ["e1", 9] } });
+  server.close();
+  await comeBack(server);
+  assert.deepEqual(server.last.args.subscriptions[0]._since, { news: ["e1", 9] });
+  server.answer("subscribed", { context: { position: { news: ["e1", 11] }, recovered: true }, channelData });
+  server.say({ type: "data", channel: "news", data: "ten", offset: 10 });
+  server.close();
+  await comeBack(server);
+  assert.deepEqual(server.last.args.subscriptions[0]._since, { news: ["e1", 10] });
+  assert.deepEqual(heard, ["four", "ten"]);
+});
+
+test("a data channel that cannot be continued begins where the server is", async () => {
+  const { server, client } = await beginLive();
+  client.channel("news").subscribe(() => {});
+  await settle();
+  const channelData = { local_channel: "s1", remote_channels: ["news"], action: "subscribe" };
+  server.answer("subscribed", { context: { position: { news: ["e1", 3] } }, channelData });
+  server.say({ type: "resync", channel: "news", position: { news: ["e2", 0] } });
+  await settle();
+  assert.equal(server.last.args.subscriptions[0]._since, undefined);
+  server.answer("subscribed", { context: { position: { news: ["e2", 5] } }, channelData });
+  server.close();
+  await comeBack(server);
+  assert.deepEqual(server.last.args.subscriptions[0]._since, { news: ["e2", 5] });
+});

@@ -74,7 +74,7 @@ for (const { name, frame } of golden("change.json")) {
 
 for (const { name, frame } of golden("data.json")) {
   test(`the golden message "${name}" is understood`, () => {
-    assert.deepEqual(decode(JSON.stringify(frame)), { type: "data", channel: frame.channel, data: frame.data });
+    assert.deepEqual(decode(JSON.stringify(frame)), { type: "data", channel: frame.channel, data: frame.data, offset: frame.offset });
   });
 }
 
