@@ -161,6 +161,12 @@ class Subscription:
             return Verdict.IGNORE
         return Verdict.SEND
 
+    def overtook(self, change: Change) -> bool:
+        """Whether the snapshot has shown something newer of the object, which is not published yet."""
+        seen = self.seen.get(change.key)
+        # As in `judge`: the removal of what it does not show either harms nobody.
+        return seen is not None and change.revision < seen[0] and (self.wants(change) or seen[1])
+
     def merge(self, objects: Iterable[tuple[str, Any]], revisions: Mapping[str, Revision], largest: int) -> None:
         """Make the snapshot: rows as read, with what was held back meanwhile. TooLarge if one object is.
 

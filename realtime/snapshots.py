@@ -61,7 +61,7 @@ class Snapshots:
         frames = [
             (key, subscription.connection.transport.encode(text))
             for offset, item in missed
-            if isinstance(item, Change | Event)
+            if isinstance(item, Change | Event) and not self._overtaken(subscription, item)
             for key, text in subscription.frames(offset, item)
         ]
         if sum(len(frame) for _, frame in frames) > self._largest:
@@ -218,8 +218,20 @@ class Snapshots:
         for offset, item in subscription.let_go():
             if isinstance(item, Change) and subscription.judge(item, subscription.wants(item)) is not Verdict.SEND:
                 continue
+            if self._overtaken(subscription, item):
+                continue
             for key, text in subscription.frames(offset, item):
                 self._put(subscription, text, key)
+
+    def _overtaken(self, subscription: Subscription, item: Change | Event) -> bool:
+        """Whether another subscription of the client has shown something newer: a frame of a channel is for all that
+        the client has of it. What this one is kept from comes to it with that newer state."""
+        return isinstance(item, Change) and any(
+            other.overtook(item)
+            for channel in self._channels.of(subscription)
+            for other in channel.of(subscription.connection)
+            if other is not subscription
+        )
 
     def _release(self, subscription: Subscription) -> None:
         subscription.state = State.LIVE

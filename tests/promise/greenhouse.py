@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from devices.serializers import DeviceSerializer, LocationSerializer, StatusSeri
 from realtime.protocol import dumps
 from tests.devices import base
 from tests.promise.follower import Follower, Wanted
-from tests.promise.screens import Objects
+from tests.promise.screens import OPENED, Objects
 from tests.realtime.serving import token_of
 
 SERIALIZERS = {"device": DeviceSerializer, "location": LocationSerializer, "status": StatusSerializer}
@@ -108,26 +108,31 @@ def objects(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def backwards(frames: list[dict[str, Any]]) -> list[str]:
-    """Objects that a subscription was shown older than before; each write here raises `acked_version`."""
-    newest: dict[tuple[str, Any], int] = {}
-    wrong: list[str] = []
-
-    def see(channel: str, shown: dict[str, Any]) -> None:
-        if shown.get("_type") != "device":
-            return
-        key = (channel, shown["id"])
-        if shown["acked_version"] < newest.get(key, 0):
-            wrong.append(f"{key}: {shown['acked_version']} after {newest[key]}")
-        newest[key] = shown["acked_version"]
-
+    """Objects that a channel was shown older than before, with all that was shown of them; each write here raises
+    `acked_version`."""
+    seen: dict[tuple[str, Any], list[tuple[int, str]]] = {}
+    wrong: set[tuple[str, Any]] = set()
+    connection = 0
     for frame in list(frames):
-        if frame["type"] == "change" and frame["action"] != "deleted":
-            see(frame["channel"], frame["data"])
-        elif frame["type"] == "reply" and isinstance(frame["data"], list) and frame.get("channel_data"):
-            for channel in frame["channel_data"]["remote_channels"]:
-                for each in frame["data"]:
-                    see(channel, each)
-    return wrong
+        if frame["type"] == OPENED:
+            connection += 1
+        for channel, shown in _sent(frame):
+            trail = seen.setdefault((channel, shown["id"]), [])
+            if trail and shown["acked_version"] < trail[-1][0]:
+                wrong.add((channel, shown["id"]))
+            local = (frame.get("channel_data") or {}).get("local_channel", "")
+            how = f"{connection} {frame['at']:.3f} {frame['type']} {frame.get('offset', '')}{local}"
+            trail.append((shown["acked_version"], how))
+    return [f"{key}: {seen[key]}" for key in wrong]
+
+
+def _sent(frame: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each device that was sent, and on which channel."""
+    if frame["type"] == "change" and frame["action"] != "deleted" and frame["data"]["_type"] == "device":
+        yield frame["channel"], frame["data"]
+    elif frame["type"] == "reply" and isinstance(frame["data"], list) and frame.get("channel_data"):
+        for channel in frame["channel_data"]["remote_channels"]:
+            yield from ((channel, each) for each in frame["data"] if each["_type"] == "device")
 
 
 def _shown(route: str, row: Any) -> dict[str, Any]:

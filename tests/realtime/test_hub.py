@@ -434,6 +434,48 @@ def test_a_second_subscription_of_the_same_channel_never_makes_the_first_go_back
     assert [frame["data"]["revision"] for frame in frames if frame["type"] == "change"] == [6]
 
 
+def test_what_a_second_subscription_missed_never_makes_the_first_go_back(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = follow(hub, client, local="first")
+    hub.snapshot(first, [lamp(17, 6), lamp(18, 1)], {"17": (6, True)}, ("e1", 12))
+    second = follow(hub, client, local="second")
+    # The one before what the first shows was published already; that one itself is still to come.
+    assert hub.replay(second, [(11, device(17, 5)), (12, device(18, 4))], ("e1", 12))
+    hub.run()
+    hub.publish(device(17, 6), 13)
+    hub.run()
+    changes = [frame["data"] for frame in client.frames() if frame["type"] == "change"]
+
+    assert [(data["id"], data["revision"]) for data in changes] == [(18, 4), (17, 6)]
+
+
+def test_what_was_held_back_from_a_second_subscription_never_makes_the_first_go_back(hub: FakeHub) -> None:
+    client = FakeClient()
+    second = follow(hub, client, local="second")
+    first = follow(hub, client, local="first")
+    hub.publish(device(17, 5), 11)
+    hub.snapshot(first, [lamp(17, 6)], {"17": (6, True)}, ("e1", 11))
+    hub.live(second, [], ("e1", 11))
+    hub.run()
+    hub.publish(device(17, 6), 12)
+    hub.run()
+    changes = [frame["data"]["revision"] for frame in client.frames() if frame["type"] == "change"]
+
+    assert changes == [6]
+
+
+def test_the_removal_that_a_second_subscription_missed_is_told(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = follow(hub, client, at(3), "first")
+    hub.snapshot(first, [], {"17": (6, True)}, ("e1", 11))
+    second = follow(hub, client, at(3), "second")
+    hub.replay(second, [(11, device(17, 5, 4, (3,)))], ("e1", 11))
+    hub.run()
+    changes = [frame["action"] for frame in client.frames() if frame["type"] == "change"]
+
+    assert changes == ["deleted"]
+
+
 # -- continuing -----------------------------------------------------------------------------------------------------
 
 
