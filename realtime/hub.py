@@ -270,6 +270,8 @@ class Hub:
         for member in subscriptions:
             if member.state is State.JOINING:
                 member.hold(offset, change)
+                if member.overtook(change):
+                    verdicts.add(Verdict.BLOCK)
             else:
                 unsettled = bool(member.seen)
                 verdicts.add(member.judge(change, passes))

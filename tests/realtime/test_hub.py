@@ -464,6 +464,21 @@ def test_what_was_held_back_from_a_second_subscription_never_makes_the_first_go_
     assert changes == [6]
 
 
+def test_a_suspended_subscription_is_not_made_to_go_back_by_another(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = follow(hub, client, local="first")
+    hub.snapshot(first, [lamp(17, 6)], {"17": (6, True)}, AT)
+    hub.suspend(first)
+    live(hub, client, local="second")
+    hub.publish(device(17, 5), 11)
+    hub.run()
+    hub.publish(device(17, 6), 12)
+    hub.resume(first)
+    hub.run()
+
+    assert {frame["data"]["revision"] for frame in client.frames() if frame["type"] == "change"} == {6}
+
+
 def test_the_removal_that_a_second_subscription_missed_is_told(hub: FakeHub) -> None:
     client = FakeClient()
     first = follow(hub, client, at(3), "first")
