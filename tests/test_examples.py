@@ -50,9 +50,9 @@ def token_of(server: DemoServer, user: str) -> str:
 class Example:
     """A program of the folder that runs, and the lines it has printed."""
 
-    def __init__(self, server: DemoServer, token: str, *words: str) -> None:
+    def __init__(self, port: int, token: str, *words: str) -> None:
         program = "node" if words[0].endswith(".mjs") else sys.executable
-        url = f"ws://127.0.0.1:{server.port}/ws"
+        url = f"ws://127.0.0.1:{port}/ws"
         self.process = subprocess.Popen(
             [program, words[0], url, *words[1:]],
             cwd=EXAMPLES,
@@ -70,10 +70,21 @@ class Example:
         for line in self.process.stdout:
             self.lines.append(line)
 
+    def objects(self) -> dict[int, dict[str, Any]]:
+        """The devices that somebody who reads what it prints believes in, by id."""
+        found: dict[int, dict[str, Any]] = {}
+        for line in list(self.lines):
+            action, _, text = line.partition(" ")
+            device = json.loads(text)
+            if action == "deleted":
+                found.pop(device["id"], None)
+            else:
+                found[device["id"]] = device
+        return found
+
     def shown(self) -> dict[str, dict[str, Any]]:
-        """The newest that it has printed of each device, by name."""
-        objects = [json.loads(line.partition(" ")[2]) for line in list(self.lines)]
-        return {each["name"]: each for each in objects if "name" in each}
+        """The same, by name."""
+        return {device["name"]: device for device in self.objects().values()}
 
     def end(self) -> str:
         """What it complained of."""
@@ -90,8 +101,8 @@ class Example:
 
 
 @contextlib.contextmanager
-def running(server: DemoServer, token: str, *words: str) -> Iterator[Example]:
-    example = Example(server, token, *words)
+def running(port: int, token: str, *words: str) -> Iterator[Example]:
+    example = Example(port, token, *words)
     try:
         yield example
     finally:
@@ -129,7 +140,7 @@ def test_a_device_is_twenty_lines() -> None:
 @e2e
 @pytest.mark.parametrize("program", ["listen.py", "listen.mjs"])
 def test_a_listener_shows_what_is_there_and_what_changes(server: DemoServer, token: str, program: str) -> None:
-    with running(server, token, program) as example, peer(server.port, token=token) as client:
+    with running(server.port, token, program) as example, peer(server.port, token=token) as client:
         until(lambda: len(example.shown()) == 15, "the snapshot")
         fan = example.shown()["Exhaust fan"]
         wanted = not fan["is_on"]
@@ -143,7 +154,7 @@ def test_a_listener_shows_what_is_there_and_what_changes(server: DemoServer, tok
 @e2e
 @pytest.mark.parametrize("program", ["listen.py", "listen.mjs"])
 def test_a_listener_comes_back_with_the_server(server: DemoServer, token: str, program: str) -> None:
-    with running(server, token, program) as example:
+    with running(server.port, token, program) as example:
         until(lambda: len(example.shown()) == 15, "the snapshot")
         server.stop()
         rename = f"from devices.models import *; Device.objects.filter(name='Compressor').update(detail='{program}')"
@@ -155,7 +166,7 @@ def test_a_listener_comes_back_with_the_server(server: DemoServer, token: str, p
 @e2e
 @pytest.mark.parametrize("words", [["listen.py"], ["listen.mjs"], ["device.py", "desk-lamp"]])
 def test_a_wrong_token_ends_the_program_with_the_reason(server: DemoServer, words: list[str]) -> None:
-    example = Example(server, "mlt_wrong", *words)
+    example = Example(server.port, "mlt_wrong", *words)
     try:
         assert example.process.wait(LIMIT) == 1
     finally:
@@ -221,7 +232,7 @@ def test_a_device_of_one_s_own_obeys_and_reports(server: DemoServer, token: str,
         made = typed(staff, create)
         assert made["context"]["state"] == "success", made
         staff.subscribe("device", uid="desk-lamp")
-        with running(server, staff_token, "device.py", "desk-lamp"):
+        with running(server.port, staff_token, "device.py", "desk-lamp"):
             until(lambda: staff.change()["data"]["presence"] == "online", "its first report")
             for on in (True, False):
                 staff.call("update", "device", id=made["data"]["id"], desired={"on": on})
