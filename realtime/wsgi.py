@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def strip_headers(application: WSGIApplication) -> WSGIApplication:
-    """Tornado 6.6 refuses header values that begin with a blank, and Django writes cookies with one."""
+def fit(application: WSGIApplication) -> WSGIApplication:
+    """What Django leaves to its server and Tornado 6.6 does not do: header values begin with no blank (cookies do), and
+    a HEAD is answered without the body."""
 
-    def stripped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def fitted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
             return start_response(status, [(name, value.strip()) for name, value in headers], *rest)
 
-        return application(environ, start)
+        response = application(environ, start)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return response
+        if (close := getattr(response, "close", None)) is not None:
+            close()
+        return ()
 
-    return stripped
+    return fitted
 
 
 class Pages(WSGIContainer):
     """The WSGI application in its own threads, so that a slow page never takes a thread from the verbs."""
 
     def __init__(self, application: WSGIApplication, executor: Executor) -> None:
-        super().__init__(strip_headers(application), executor)
+        super().__init__(fit(application), executor)

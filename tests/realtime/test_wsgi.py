@@ -82,3 +82,9 @@ def test_a_body_beyond_the_limit_is_refused(settings: pytest.FixtureRequest) -> 
         except (ConnectionError, http.client.HTTPException):
             return  # cut while it was still sending
         assert answer.status in (400, 413)
+
+
+def test_a_head_is_answered_without_a_body(server: Served) -> None:
+    page, _ = ask(server, "GET", "/admin/login/")
+    head, body = ask(server, "HEAD", "/admin/login/")
+    assert (head.status, head.headers["Content-Type"], body) == (200, page.headers["Content-Type"], b"")
