@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from realtime.errors import RealtimeError
     from realtime.filters import Filter
-    from realtime.protocol import Call, Raw
+    from realtime.protocol import Raw
 
 SUCCESS = "success"
 ERROR = "error"
@@ -64,5 +63,3 @@ class Answer:
     # Subscribe: what to join. Unsubscribe: the local channel to leave.
     plan: Plan | None = None
     drop: str | None = None
-    # Subscribe to a list: what became of each entry, in order.
-    plans: list[tuple[Call, Answer | RealtimeError]] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from realtime import registry
 from realtime.answers import ERROR, LOGIN_REQUIRED, SUCCESS, Answer, Caller, Plan, Snapshot
-from realtime.errors import RealtimeError, UnknownRoute
+from realtime.errors import UnknownRoute
 from realtime.model_router import ModelRouter
 from realtime.protocol import Call
 from realtime.registry import register
@@ -22,12 +22,10 @@ BaseModelRouter = ModelRouter
 
 
 def run(caller: Caller, call: Call) -> Answer:
-    """The answer to one call. It uses the ORM: call it in a worker thread.
+    """The answer to one call (`entries` takes lists apart). It uses the ORM: call it in a worker thread.
 
     Refusals are raised as RealtimeError; anything else raised is a fault to be logged and answered as `internal`.
     """
-    if call.verb == "subscribe" and "subscriptions" in call.args:
-        return Answer(plans=[(entry, _attempt(caller, entry)) for entry in entries(call)])
     return _router(caller, call).answer(call)
 
 
@@ -41,10 +39,3 @@ def _router(caller: Caller, call: Call) -> BaseRouter:
     if router_class is None:
         raise UnknownRoute
     return router_class(caller)
-
-
-def _attempt(caller: Caller, call: Call) -> Answer | RealtimeError:
-    try:
-        return run(caller, call)
-    except RealtimeError as error:
-        return error

@@ -13,6 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from realtime import calls as module
 from realtime import sessions, subscriptions
 from realtime.errors import TimedOut
+from realtime.kicks import Kicks
 from tests.library.models import Book, Membership, Shelf
 from tests.library.routers import RoomRouter
 from tests.realtime.serving import Served, peer, person, served, session_of, token_of, until
@@ -192,7 +193,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return statements
 
 
-def test_a_reconnect_asks_three_things_however_much_is_followed(server: Served, asked: list[str]) -> None:
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads the users of all connections anew, as otherwise a moment after rights ended, and now and then."""
+
+    async def later(self: Any) -> None:
+        """In a test it never comes."""
+
+    monkeypatch.setattr(Kicks, "check", later)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_reconnect_asks_two_things_however_much_is_followed(settings: Any, server: Served, asked: list[str]) -> None:
+    settings.REALTIME_IDENTITY_SECONDS = 60.0
     user = person(is_staff=True)
     Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
     session = session_of(user)
@@ -210,6 +223,7 @@ def test_a_reconnect_asks_three_things_however_much_is_followed(server: Served, 
         assert len(asked) == 2, asked
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_list_right_after_the_handshake_is_judged_by_rights_that_ended_meanwhile(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,8 +242,9 @@ def test_a_list_right_after_the_handshake_is_judged_by_rights_that_ended_meanwhi
 
     def demote() -> None:
         assert identified.wait(10)
+        before = server.process.clients.judgements
         type(user).objects.filter(pk=user.pk).update(is_staff=False)
-        until(lambda: server.process.clients.judgements)
+        until(lambda: server.process.clients.judgements > before)
         free.set()
 
     demoting = threading.Thread(target=demote)
@@ -243,13 +258,15 @@ def test_a_list_right_after_the_handshake_is_judged_by_rights_that_ended_meanwhi
         free.set()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_list_sent_after_rights_ended_is_judged_by_those_of_now(server: Served) -> None:
     user = person(is_staff=True)
     Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
     with peer(server.port, token=token_of(user)) as client:
         client.call("ping", "room")
+        before = server.process.clients.judgements
         type(user).objects.filter(pk=user.pk).update(is_staff=False)
-        until(lambda: server.process.clients.judgements)
+        until(lambda: server.process.clients.judgements > before)
         name = client.send("subscribe", "session", subscriptions=ALL_BOOKS)
         assert client.reply(name)["data"] == []
 

@@ -10,10 +10,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from realtime.answers import Plan
-from realtime.errors import BadArgs, BadFilter, LoginRequired, NotAllowed, RealtimeError, UnknownRoute
+from realtime.errors import BadArgs, BadFilter, LoginRequired, NotAllowed
 from realtime.filters import Filter
 from realtime.protocol import Call
-from realtime.routers import plan, run
+from realtime.routers import entries, plan
 from tests.library.models import Book, Membership, Shelf
 from tests.library.serializers import BookSerializer
 from tests.realtime.callers import Caller, anonymous, ask, operator, staff
@@ -149,7 +149,7 @@ def test_a_snapshot_is_one_view_that_keeps_no_writer_waiting(shelf: Shelf) -> No
 # Lists of subscriptions
 
 
-def test_a_list_of_subscriptions_answers_each(member: Caller) -> None:
+def test_a_list_of_subscriptions_is_so_many_calls() -> None:
     call = Call(
         "subscribe", "book",
         {"subscriptions": [
@@ -158,12 +158,12 @@ def test_a_list_of_subscriptions_answers_each(member: Caller) -> None:
         ]},
         "c9",
     )  # fmt: skip
-    told = run(member, call).plans
-    assert told is not None
-    assert [entry.callbackname for entry, _ in told] == ["c9"] * 4
-    outcomes = [type(outcome) if isinstance(outcome, RealtimeError) else outcome.plan for _, outcome in told]
-    assert isinstance(outcomes[0], Plan) and isinstance(outcomes[2], Plan)
-    assert (outcomes[1], outcomes[3]) == (BadFilter, UnknownRoute)
+    assert [(entry.route, entry.args, entry.callbackname) for entry in entries(call)] == [
+        ("book", {"channel": "a"}, "c9"),
+        ("book", {"channel": "b", "secret": 1}, "c9"),
+        ("room", {"channel": "c", "room": "r"}, "c9"),
+        ("nowhere", {"channel": "d"}, "c9"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,6 @@ def test_a_list_of_subscriptions_answers_each(member: Caller) -> None:
         {"subscriptions": [], "channel": "x"}, {"subscriptions": [{"subscriptions": []}]},
     ],
 )  # fmt: skip
-def test_a_malformed_list_is_one_error(args: dict[str, Any], member: Caller) -> None:
+def test_a_malformed_list_is_one_error(args: dict[str, Any]) -> None:
     with pytest.raises(BadArgs):
-        run(member, Call("subscribe", "book", args, "c9"))
+        entries(Call("subscribe", "book", args, "c9"))
