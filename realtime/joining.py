@@ -149,9 +149,11 @@ class Joining:
 
 def _since(channels: tuple[str, ...], since: dict[str, Position]) -> Position | None:
     """The position of just these channels: another name means other rights or another filter than it was told under."""
-    if not channels or any(name not in since for name in channels):
+    told = [since[name] for name in channels if name in since]
+    # Offsets of two epochs do not compare.
+    if len(told) < len(channels) or len({epoch for epoch, _ in told}) != 1:
         return None
-    return min((since[name] for name in channels), key=lambda position: position[1])
+    return min(told, key=lambda position: position[1])
 
 
 def positions(value: Any) -> dict[str, Position]:

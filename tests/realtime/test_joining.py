@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from realtime import journal, publish_data, subscriptions
+from realtime import joining, journal, publish_data, subscriptions
 from realtime.answers import Snapshot
 from realtime.relay import Relay
 from tests.library.models import Book, Membership, Shelf
@@ -356,3 +356,11 @@ def test_a_snapshot_that_takes_too_long_is_refused_and_left(settings: Any, staff
         gate.open()
         assert client.call("ping", "room")["data"] == "pong"
         assert server.on_loop(lambda: server.process.hub.counts()["subscriptions"]) == 0
+
+
+def test_positions_of_two_epochs_are_none_to_continue_from() -> None:
+    # By its number alone the newer of the two would be the smaller, and what the other channel missed would be lost.
+    assert joining._since(("a", "b"), {"a": ("old", 500), "b": ("new", 100)}) is None
+    assert joining._since(("a", "b"), {"a": ("new", 500), "b": ("new", 100)}) == ("new", 100)
+    assert joining._since(("a", "b"), {"a": ("new", 500)}) is None
+    assert joining._since((), {}) is None
