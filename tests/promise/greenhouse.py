@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,31 +108,32 @@ def objects(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def backwards(frames: list[dict[str, Any]]) -> list[str]:
-    """Objects that a channel was shown older than before, with all that was shown of them; each write here raises
-    `acked_version`."""
-    seen: dict[tuple[str, Any], list[tuple[int, str]]] = {}
+    """Devices that a subscription was shown older than before, each with all that it was shown of them; each write here
+    raises `acked_version`."""
+    trails: dict[tuple[str, Any], list[tuple[int, str]]] = {}
+    channels: dict[str, list[str]] = {}
     wrong: set[tuple[str, Any]] = set()
-    connection = 0
     for frame in list(frames):
+        told = frame.get("channel_data") or {}
+        shown: list[dict[str, Any]] = []
         if frame["type"] == OPENED:
-            connection += 1
-        for channel, shown in _sent(frame):
-            trail = seen.setdefault((channel, shown["id"]), [])
-            if trail and shown["acked_version"] < trail[-1][0]:
-                wrong.add((channel, shown["id"]))
-            local = (frame.get("channel_data") or {}).get("local_channel", "")
-            how = f"{connection} {frame['at']:.3f} {frame['type']} {frame.get('offset', '')}{local}"
-            trail.append((shown["acked_version"], how))
-    return [f"{key}: {seen[key]}" for key in wrong]
-
-
-def _sent(frame: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each device that was sent, and on which channel."""
-    if frame["type"] == "change" and frame["action"] != "deleted" and frame["data"]["_type"] == "device":
-        yield frame["channel"], frame["data"]
-    elif frame["type"] == "reply" and isinstance(frame["data"], list) and frame.get("channel_data"):
-        for channel in frame["channel_data"]["remote_channels"]:
-            yield from ((channel, each) for each in frame["data"] if each["_type"] == "device")
+            channels = {}
+        elif told.get("action") == "subscribe":
+            channels[told["local_channel"]] = told["remote_channels"]
+            shown = frame["data"] if isinstance(frame["data"], list) else []
+        elif frame["type"] == "change" and frame["action"] != "deleted":
+            shown = [frame["data"]]
+        concerned = [told["local_channel"]] if told else [n for n, of in channels.items() if frame.get("channel") in of]
+        for local in concerned:
+            for device in shown:
+                if device["_type"] == "device":
+                    trail = trails.setdefault((local, device["id"]), [])
+                    if trail and device["acked_version"] < trail[-1][0]:
+                        wrong.add((local, device["id"]))
+                    trail.append(
+                        (device["acked_version"], f"{frame['at']:.3f} {frame['type']} {frame.get('offset', '')}")
+                    )
+    return [f"{key}: {trails[key]}" for key in wrong]
 
 
 def _shown(route: str, row: Any) -> dict[str, Any]:

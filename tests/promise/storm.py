@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
 from django.db.models import F
 
 from devices import reports
@@ -67,6 +67,10 @@ class Writer(threading.Thread):
             # Its device was deleted meanwhile.
             self.done["too late"] += 1
         except RealtimeError:
+            self.done["too late"] += 1
+        except DatabaseError as error:
+            if "did not affect any rows" not in str(error):
+                raise
             self.done["too late"] += 1
         else:
             self.done[act.__name__] += 1
