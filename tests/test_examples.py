@@ -213,6 +213,9 @@ def test_every_line_by_hand_is_answered_as_the_page_says(server: DemoServer, tok
     frames = lines_of("By hand")
     assert [frame["verb"] for frame in frames].count("update") == 2
     with peer(server.port, token=token) as client:
+        fan = next(frame["args"]["id"] for frame in frames if frame["verb"] == "update")
+        client.call("update", "device", id=fan, desired={"on": True})
+        until(lambda: client.call("get_single", "device", id=fan)["data"]["is_on"], "the fan that runs at first")
         answers = []
         for frame in frames:
             answers.append(typed(client, frame))
