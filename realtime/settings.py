@@ -101,8 +101,9 @@ class Settings:
     # -- the process -------------------------------------------------------------------------------------------
     # Threads that run verbs: each holds one database connection.
     VERB_THREADS = Default(8)
-    # Threads that judge identities and rights, apart from the verbs: slow verbs must not delay a kick.
-    JUDGE_THREADS = Default(3)
+    # Threads that judge identities and rights, apart from the verbs: slow verbs must not delay a kick. More than judge
+    # rights at once (three), so that handshakes always find one.
+    JUDGE_THREADS = Default(5)
     # Threads that run Django's pages inside `server.py`; behind gunicorn they idle.
     PAGE_THREADS = Default(8)
     # The largest HTTP body that Django's pages take through this server: forms, not films.
