@@ -113,9 +113,10 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one alternation of each scenario")
+    parser.add_argument("--rounds", type=int, default=5, help="alternations of each scenario")
     parser.add_argument("--subscribers", type=int, default=1000)
     options = parser.parse_args()
-    rounds = 1 if options.quick else 5
+    rounds = 1 if options.quick else options.rounds
     scenarios = {"together": 500, "one by one": 300, "paced 20/s": 100}
     rows = []
     with services.running(services.Redis()) as bus, bench.place(REDIS_URL=bus.url) as env:

@@ -28,10 +28,13 @@ PAUSE = 0.02  # seconds between two writes; each is then alone on its way
 def receive(sock: socket.socket, buffer: bytearray, wanted: bytes) -> float:
     """Wait for the frame that contains `wanted`; the time at which it was here."""
     while True:
-        for payload in frames(buffer):
+        for payload in frames(buffer, sock):
             if wanted in payload:
                 return time.perf_counter()
-        buffer += sock.recv(1 << 16)
+        chunk = sock.recv(1 << 16)
+        if not chunk:
+            raise ConnectionError("The server closed the connection.")
+        buffer += chunk
 
 
 def measure(port: int, key: str, count: int) -> dict[str, Any]:

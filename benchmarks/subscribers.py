@@ -27,11 +27,18 @@ class Subscriber:
     frames: int = 0
 
 
+TEXT, PING, PONG = 0x1, 0x9, 0xA
+
+
 def masked(text: str) -> bytes:
-    """A client's text frame (RFC 6455 5.2: clients mask; a mask of zeros is legal and leaves the bytes as they are)."""
-    payload = text.encode()
-    size = len(payload)
-    head = bytes([0x81, 0x80 | size]) if size < 126 else bytes([0x81, 0x80 | 126]) + struct.pack(">H", size)
+    """A client's text frame."""
+    return _masked(TEXT, text.encode())
+
+
+def _masked(opcode: int, payload: bytes) -> bytes:
+    """RFC 6455 5.2: clients mask; a mask of zeros is legal and leaves the bytes as they are."""
+    size, first = len(payload), 0x80 | opcode
+    head = bytes([first, 0x80 | size]) if size < 126 else bytes([first, 0x80 | 126]) + struct.pack(">H", size)
     return head + b"\0\0\0\0" + payload
 
 
@@ -55,8 +62,8 @@ def connect(host: str, port: int, path: str, headers: str) -> socket.socket:
     return sock
 
 
-def frames(buffer: bytearray) -> list[bytes]:
-    """The payloads of the whole text frames in `buffer`, which are taken from it; control frames are dropped."""
+def frames(buffer: bytearray, sock: socket.socket) -> list[bytes]:
+    """The payloads of the whole text frames in `buffer`, which are taken from it; pings are answered on `sock`."""
     found: list[bytes] = []
     at, end = 0, len(buffer)
     while end - at >= 2:
@@ -71,8 +78,11 @@ def frames(buffer: bytearray) -> list[bytes]:
             size, head = int.from_bytes(buffer[at + 2 : at + 10], "big"), 10
         if end - at < head + size:
             break
-        if buffer[at] & 0x0F == 1:
+        opcode = buffer[at] & 0x0F
+        if opcode == TEXT:
             found.append(bytes(buffer[at + head : at + head + size]))
+        elif opcode == PING:
+            sock.sendall(_masked(PONG, bytes(buffer[at + head : at + head + size])))
         at += head + size
     del buffer[:at]
     return found
@@ -125,7 +135,7 @@ def main() -> None:
                 continue
             one.buffer += chunk
             now = time.time()
-            for payload in frames(one.buffer):
+            for payload in frames(one.buffer, one.sock):
                 if fd in waiting and b'"context"' in payload:
                     waiting.discard(fd)
                 elif marker in payload:
