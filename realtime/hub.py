@@ -139,6 +139,7 @@ class Hub:
             data = Raw(protocol.dumps({"id": change.id, "_type": change.type}))
             for name in left:
                 self._spread(change, offset, name, DELETED, data)
+        self._snapshots.passed(change)
 
     def publish_event(self, event: Event, offset: int) -> None:
         self._channels.offsets[DATA_STREAM] = offset
@@ -307,7 +308,7 @@ class Hub:
             position = self._snapshots.position(subscription)
             if position is None or position[1] <= subscription.told:
                 continue
-            subscription.told = position[1]
+            first, subscription.told = subscription.told == 0, position[1]
             for channel in self._channels.of(subscription):
-                if channel.offset < position[1]:
+                if first or channel.offset < position[1]:
                     yield channel.name, position

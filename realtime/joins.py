@@ -167,6 +167,13 @@ class Subscription:
         # As in `judge`: the removal of what it does not show either harms nobody.
         return seen is not None and change.revision < seen[0] and (self.wants(change) or seen[1])
 
+    def came(self, change: Change) -> None:
+        """The change was published, in this channel or not: nothing older of the object can follow."""
+        seen = self.seen.get(change.key)
+        # What is held back is judged when it is let go.
+        if seen is not None and change.revision >= seen[0] and change.key not in self.held:
+            del self.seen[change.key]
+
     def merge(self, objects: Iterable[tuple[str, Any]], revisions: Mapping[str, Revision], largest: int) -> None:
         """Make the snapshot: rows as read, with what was held back meanwhile. TooLarge if one object is.
 

@@ -27,6 +27,8 @@ class Snapshots:
         self._largest = limits.outbox_bytes // 4
         self._under_way: dict[Client, dict[Subscription, None]] = {}
         self._settling: dict[Subscription, None] = {}
+        # By stream, those that have shown what is not published yet.
+        self._awaiting: dict[str, dict[Subscription, None]] = {}
 
     # -- the answer -------------------------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class Snapshots:
         self, subscription: Subscription, objects: Iterable[tuple[str, Any]], revisions: Mapping[str, Revision]
     ) -> None:
         subscription.merge(objects, revisions, self._largest)
+        self._await(subscription)
         subscription.state = State.PARTS
         self.remove(subscription, [key for key in subscription.sent or () if key not in subscription.pending])
         self._send_part(subscription)
@@ -111,6 +114,7 @@ class Snapshots:
         """No further part of it is sent."""
         subscription.pending.clear()
         self._settling.pop(subscription, None)
+        self._awaiting.get(subscription.stream, {}).pop(subscription, None)
         self._ended(subscription)
 
     # -- each turn --------------------------------------------------------------------------------------------------
@@ -136,20 +140,34 @@ class Snapshots:
             self._settling[subscription] = None
             self._turn.wake()
 
+    def passed(self, change: Change) -> None:
+        """A change was published. Who awaits it may not be in any channel that it concerns."""
+        awaiting = self._awaiting.get(change.stream, {})
+        for subscription in list(awaiting):
+            subscription.came(change)
+            if not subscription.seen:
+                del awaiting[subscription]
+                self.check(subscription)
+
     def settle(self) -> None:
         """Whoever needs no more care joins those who get everything. No frame of a channel may be waiting."""
         settling, self._settling = self._settling, {}
         for subscription in settling:
             if subscription.state is not State.LIVE or subscription.seen:
                 continue
+            subscription.withheld = False
             for channel in self._channels.of(subscription):
                 channel.sort(subscription.connection)
-            if subscription.withheld:
-                subscription.withheld = False
-                position = self.position(subscription)
-                if position is not None and subscription.sent is None:
-                    subscription.told = position[1]
-                    self._put(subscription, heartbeat(dict.fromkeys(subscription.channels, position)))
+                # Others of the channel may have been waiting for this one only.
+                for member in channel.of(subscription.connection):
+                    self._tell_first(member)
+
+    def _tell_first(self, subscription: Subscription) -> None:
+        """Tell the position that could not be told with the reply."""
+        position = self.position(subscription)
+        if position is not None and subscription.told == 0 < position[1] and subscription.sent is None:
+            subscription.told = position[1]
+            self._put(subscription, heartbeat(dict.fromkeys(subscription.channels, position)))
 
     def position(self, subscription: Subscription) -> Position | None:
         """Where the client can continue from once everything collected is sent; None while one of its subscriptions of
@@ -173,7 +191,12 @@ class Snapshots:
         subscription.epoch = epoch
         # Continuing from here would show again what was published before a row that this snapshot showed already.
         subscription.withheld = bool(subscription.seen)
+        self._await(subscription)
         subscription.told = 0 if subscription.withheld else offset
+
+    def _await(self, subscription: Subscription) -> None:
+        if subscription.seen:
+            self._awaiting.setdefault(subscription.stream, {})[subscription] = None
 
     def _opening(self, subscription: Subscription, position: Position) -> dict[str, Any]:
         return {

@@ -315,6 +315,36 @@ def test_no_position_is_told_while_a_shown_row_is_not_published(hub: FakeHub) ->
     assert client.frames() == [{"type": "heartbeat", "heartbeat": "1", "position": {"device|": ["e1", 11]}}]
 
 
+def test_what_is_awaited_may_come_by_without_concerning_the_channel(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = follow(hub, client, at(3))
+    hub.snapshot(subscription, [lamp(1)], {"1": (5, False), "2": (6, True)}, AT)
+    hub.run()
+    client.frames()
+    hub.publish(device(2, 6, 4, (4,)), 11)
+    hub.run()
+
+    (beat,) = client.frames()
+    assert beat["position"] == {"device|location:3": ["e1", 11]}
+    assert subscription.settled
+
+
+def test_what_is_awaited_may_come_by_while_suspended(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = follow(hub, client, at(3))
+    hub.snapshot(subscription, [lamp(1, 7)], {"1": (7, True), "2": (6, True)}, AT)
+    hub.suspend(subscription)
+    hub.publish(device(2, 6, 4, (4,)), 11)
+    hub.publish(device(1, 7), 12)
+    hub.run()
+    client.frames()
+    hub.resume(subscription)
+    hub.run()
+
+    (beat,) = client.frames()
+    assert beat["position"] == {"device|location:3": ["e1", 12]}
+
+
 def test_a_snapshot_of_ten_thousand_objects_fits_any_outbox(hub: FakeHub) -> None:
     client = FakeClient()
     client.stalled = True

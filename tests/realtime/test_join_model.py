@@ -305,6 +305,12 @@ class Screen:
     def check(self) -> None:
         database = self.node.database
         for local, wish in self.wishes.items():
+            subscription = self.connection.subscriptions[local]
+            awaited = {key: (revision, True) for key, (revision, _) in subscription.seen.items()}
+            # What the stream has forgotten meanwhile nobody can tell from what is still to come.
+            forgotten = any(dirty for _, dirty in self.node.stream.yet_to_come(awaited).values())
+            if not forgotten and not (local in self.positions and subscription.settled):
+                self.wrong.append(f"{local} waits for ever for what was published already")
             expected = {
                 key: database.revisions[key]
                 for key, row in database.rows.items()
