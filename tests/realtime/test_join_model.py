@@ -305,11 +305,11 @@ class Screen:
     def check(self) -> None:
         database = self.node.database
         for local, wish in self.wishes.items():
-            subscription = self.connection.subscriptions[local]
-            awaited = {key: (revision, True) for key, (revision, _) in subscription.seen.items()}
+            all_ = self.connection.subscriptions.values()
+            awaited = {key: (revision, True) for each in all_ for key, (revision, _) in each.seen.items()}
             # What the stream has forgotten meanwhile nobody can tell from what is still to come.
             forgotten = any(dirty for _, dirty in self.node.stream.yet_to_come(awaited).values())
-            if not forgotten and not (local in self.positions and subscription.settled):
+            if not forgotten and not (local in self.positions and all(each.settled for each in all_)):
                 self.wrong.append(f"{local} waits for ever for what was published already")
             expected = {
                 key: database.revisions[key]
@@ -483,12 +483,17 @@ def telling_at_once(snapshots: Snapshots, subscription: Subscription, position: 
     subscription.withheld = False
 
 
+def hearing_only_its_own(snapshots: Snapshots, change: Change) -> None:
+    pass
+
+
 begin = Snapshots._begin
 
 FAULTS = {
     "a hub that does not compare revisions": (Subscription, "judge", deaf_judge),
     "a stream that forgets earlier states": (streams, "_united", forgetful_union),
     "an outbox that replaces in place": (Outbox, "put", replacing_in_place),
+    "a subscription that hears only what concerns it": (Snapshots, "passed", hearing_only_its_own),
     "a position told before a shown row is published": (Snapshots, "_begin", telling_at_once),
 }
 
