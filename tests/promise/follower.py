@@ -80,6 +80,16 @@ class Follower:
         }
         return done >= set(self.wanted)
 
+    @property
+    def connections(self) -> int:
+        """How many it has had."""
+        return sum(frame["type"] == OPENED for frame in list(self.frames))
+
+    @property
+    def continuable(self) -> bool:
+        """Whether every subscription knows where it can be continued from."""
+        return all(place.whole for place in self._places.values())
+
     # -- its line ----------------------------------------------------------------------------------------------------
 
     def drop(self) -> None:

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,11 +15,11 @@ import pytest
 from devices import reports
 from devices.models import Device, Location
 from tests.devices import base
+from tests.promise.equality import equal, watched
 from tests.promise.follower import Follower
-from tests.promise.greenhouse import Greenhouse, backwards
+from tests.promise.greenhouse import Greenhouse
 from tests.promise.installation import SCALE, STRANGER, Installation, until
 from tests.promise.proxy import Proxy
-from tests.promise.screens import Objects
 from tests.promise.storm import NEXT, PHANTOM, Writer
 from tests.realtime.serving import peer
 
@@ -102,57 +102,6 @@ def test_a_write_is_on_every_screen(installation: Installation, name: str) -> No
         written = time.monotonic()
         assert {who: house.expected(who, follower.wanted) for who, follower in followers.items()} != before
         print(f"{installation.kind}: {name} {equal(installation, house, followers, written):.3f} s")
-
-
-@contextlib.contextmanager
-def watched(inst: Installation, house: Greenhouse, *people: str, wanted: Any = None) -> Iterator[dict[str, Follower]]:
-    """A client of each, dealt out to the servers, with all their snapshots."""
-    with contextlib.ExitStack() as stack:
-        found = {
-            who: stack.enter_context(house.follower(inst.port(number), who, wanted))
-            for number, who in enumerate(people)
-        }
-        for who, follower in found.items():
-            until(lambda one=follower: one.settled, f"the snapshots of {who}")  # type: ignore[misc]
-        yield found
-
-
-def equal(inst: Installation, house: Greenhouse, followers: Mapping[str, Follower], since: float) -> float:
-    """Seconds from `since` until the last frame of those that made every screen equal to the database.
-
-    Then a look by new clients must be the same, and nothing that was sent before may have gone backwards or to somebody
-    who may not see it.
-    """
-    expected = {who: house.expected(who, follower.wanted) for who, follower in followers.items()}
-
-    def wrong() -> list[str]:
-        return [
-            f"{who}/{local}: {_difference(shown, expected[who][local])}"
-            for who, follower in followers.items()
-            for local, shown in follower.screens().items()
-            if shown != expected[who][local]
-        ]
-
-    try:
-        until(lambda: not wrong(), "equal screens", 2 * SCALE - (time.monotonic() - since))
-    except AssertionError as error:
-        raise AssertionError(f"{error}; {wrong()}") from None
-    for number, (who, follower) in enumerate(followers.items()):
-        with house.follower(inst.port(number + 1), who, follower.wanted) as fresh:
-            until(lambda one=fresh: one.settled, "a fresh look")  # type: ignore[misc]
-            assert fresh.screens() == follower.screens()
-        assert house.leaks(who, follower) == []
-        assert backwards(follower.frames) == []
-    return max(0.0, max(follower.last_news for follower in followers.values()) - since)
-
-
-def _difference(shown: Objects, expected: Objects) -> dict[Any, Any]:
-    """By object: what is shown, what should be."""
-    return {
-        key: (shown.get(key), expected.get(key))
-        for key in shown.keys() | expected.keys()
-        if shown.get(key) != expected.get(key)
-    }
 
 
 @pytest.mark.parametrize("seed", SEEDS)
