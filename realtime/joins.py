@@ -170,9 +170,13 @@ class Subscription:
     def came(self, change: Change) -> None:
         """The change was published, in this channel or not: nothing older of the object can follow."""
         seen = self.seen.get(change.key)
-        # What is held back is judged when it is let go.
-        if seen is not None and change.revision >= seen[0] and change.key not in self.held:
-            del self.seen[change.key]
+        if seen is None or change.revision < seen[0]:
+            return
+        held = self.held.get(change.key)
+        if held is not None and held[1].revision >= seen[0]:
+            return  # it is judged when it is let go
+        self.held.pop(change.key, None)
+        del self.seen[change.key]
 
     def merge(self, objects: Iterable[tuple[str, Any]], revisions: Mapping[str, Revision], largest: int) -> None:
         """Make the snapshot: rows as read, with what was held back meanwhile. TooLarge if one object is.

@@ -345,6 +345,22 @@ def test_what_is_awaited_may_come_by_while_suspended(hub: FakeHub) -> None:
     assert beat["position"] == {"device|location:3": ["e1", 12]}
 
 
+def test_what_is_awaited_makes_older_changes_that_are_held_back_superfluous(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = follow(hub, client, at(3))
+    hub.snapshot(subscription, [], {"1": (6, True)}, AT)
+    hub.suspend(subscription)
+    hub.publish(device(1, 5, 4, (3,)), 11)
+    hub.publish(device(1, 6, 4, (4,)), 12)
+    hub.run()
+    client.frames()
+    hub.resume(subscription)
+    hub.run()
+
+    (beat,) = client.frames()
+    assert beat["position"] == {"device|location:3": ["e1", 12]}
+
+
 def test_a_snapshot_of_ten_thousand_objects_fits_any_outbox(hub: FakeHub) -> None:
     client = FakeClient()
     client.stalled = True
