@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -35,6 +36,8 @@ class Writer(threading.Thread):
         super().__init__(name=f"writer {seed}", daemon=True)
         self.done: Counter[str] = Counter()
         self.errors: list[BaseException] = []
+        #: Seconds that the longest write took.
+        self.slowest = 0.0
         self._installation = installation
         self._house = house
         self._chance = random.Random(seed)
@@ -49,7 +52,9 @@ class Writer(threading.Thread):
         try:
             with peer(self._installation.port(number), token=self._house.tokens["staff"]) as self._client:
                 for _ in range(self._count):
+                    began = time.monotonic()
                     self._write(self._chance.choice(self._choices))
+                    self.slowest = max(self.slowest, time.monotonic() - began)
         except BaseException as error:
             self.errors.append(error)
         finally:
