@@ -247,6 +247,11 @@ class Peer:
             if message.get("type") not in ("reply", "heartbeat"):
                 return message
 
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """What came beside replies and heartbeats and was not asked for yet: a heartbeat may come at any time."""
+        return [message for message in self.waiting if message.get("type") not in ("reply", "heartbeat")]
+
     def receive(self, limit: float = LIMIT) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.socket.recv(timeout=limit))
         return found

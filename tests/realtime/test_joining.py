@@ -299,7 +299,7 @@ def test_what_changes_while_the_rows_are_read_is_in_the_snapshot(
         gate.open()
         reply = client.reply(name)
         assert {(b["title"], b["pages"]) for b in reply["data"]} == {("a", 9), ("new", 1)}
-        assert client.waiting == []
+        assert client.shown == []
         Book.objects.filter(pk=book.pk).update(pages=10)
         assert client.change()["data"]["pages"] == 10
 
@@ -335,7 +335,7 @@ def test_a_stream_that_begins_anew_while_the_rows_are_read_makes_them_be_read_ag
         assert gate.reads == 2
         assert positions(reply)["book|"][0] != before[0]
         assert [book["title"] for book in reply["data"]] == ["a"]
-        assert client.waiting == []
+        assert client.shown == []
 
 
 def test_who_leaves_while_joining_leaves_nothing_behind(server: Served, staff: str, gate: Gate) -> None:

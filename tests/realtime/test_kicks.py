@@ -94,7 +94,7 @@ def test_a_sign_in_or_a_changed_name_disturbs_nobody(server: Served) -> None:
         User.objects.update(last_login=timezone.now(), first_name="New")
         session_of(user)
         assert client.call("ping", "room")["data"] == "pong"
-        assert client.waiting == []
+        assert client.shown == []
 
 
 # -- rights ----------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_right_that_was_taken_ends_the_subscription_before_the_next_change(ser
         assert again["channel_data"]["remote_channels"] == ["book|none"]
         Book.objects.filter(pk=book.pk).update(pages=79)
         client.call("ping", "room")
-        assert client.waiting == []
+        assert client.shown == []
 
 
 def test_a_right_taken_by_sql_ends_the_subscription_too(server: Served) -> None:
