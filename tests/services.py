@@ -71,6 +71,8 @@ class Postgres:
         # No fsync: the tests kill servers, not machines.
         options = [f"-p {self.port}", f"-k {self.directory}", "-c listen_addresses=127.0.0.1"]
         options += ["-c fsync=off", "-c full_page_writes=off", "-c max_connections=200"]
+        # Whoever audits what was committed asks when.
+        options += ["-c track_commit_timestamp=on"]
         log = self.directory / "log"
         self._run(
             "pg_ctl",

@@ -15,22 +15,25 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
 
+from tests.promise.record import Mark, Received, Wanted
 from tests.promise.screens import OPENED, Objects, screen
-
-Wanted = dict[str, tuple[str, dict[str, Any]]]
 
 # What a client waits before it comes back; real ones wait longer and by chance, which is not what is measured.
 BACK_SECONDS = 0.1
 
 
 class Follower:
-    """Subscribes `wanted` (local name → route, filter) and keeps every frame, over all its connections, in `frames`."""
+    """Subscribes `wanted` (local name → route, filter) and keeps every frame, over all its connections, in `frames`; as
+    text in `record`."""
 
-    def __init__(self, ports: int | Sequence[int], token: str, wanted: Wanted) -> None:
+    def __init__(self, ports: int | Sequence[int], token: str, wanted: Wanted, *, silence: float | None = None) -> None:
         #: Each connection goes to the next one: nobody is bound to a server.
         self._ports = itertools.cycle([ports] if isinstance(ports, int) else ports)
         self.wanted = wanted
         self.frames: list[dict[str, Any]] = []
+        self.record: list[Received] = []
+        #: Seconds without a frame after which it gives a connection up, as a page does after missed heartbeats.
+        self.silence = silence
         self.codes: list[int] = []
         #: Called with each frame before anything is done with it; a slow reader sleeps here.
         self.on_frame: Callable[[dict[str, Any]], None] = lambda frame: None
@@ -117,6 +120,8 @@ class Follower:
                 self.codes.append(error.rcvd.code if error.rcvd else 1006)
             except (OSError, TimeoutError, InvalidHandshake):
                 pass
+            if self.record and self.record[-1].mark is not Mark.CLOSED:
+                self.record.append(Received(time.time(), Mark.CLOSED))
             while self._away.is_set() and not self._ended.is_set():
                 self._ended.wait(0.01)
             self._ended.wait(BACK_SECONDS)
@@ -137,9 +142,12 @@ class Follower:
             for place in self._places.values():
                 place.connect()
             self.frames.append({"type": OPENED, "at": time.monotonic()})
+            self.record.append(Received(time.time(), Mark.OPENED))
             self._subscribe(list(self.wanted))
             while not self._ended.is_set():
-                frame = json.loads(found.recv())
+                text = str(found.recv(timeout=self.silence))
+                self.record.append(Received(time.time(), Mark.FRAME, text))
+                frame = json.loads(text)
                 frame["at"] = time.monotonic()
                 self.on_frame(frame)
                 self.frames.append(frame)

@@ -10,14 +10,19 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from devices.models import Device, Location, Membership, Status
-from devices.serializers import DeviceSerializer, LocationSerializer, StatusSerializer
+from devices.serializers import DeviceSerializer, LocationSerializer, MembershipSerializer, StatusSerializer
 from realtime.protocol import dumps
 from tests.devices import base
 from tests.promise.follower import Follower, Wanted
 from tests.promise.screens import OPENED, Objects
 from tests.realtime.serving import token_of
 
-SERIALIZERS = {"device": DeviceSerializer, "location": LocationSerializer, "status": StatusSerializer}
+SERIALIZERS = {
+    "device": DeviceSerializer,
+    "location": LocationSerializer,
+    "membership": MembershipSerializer,
+    "status": StatusSerializer,
+}
 
 
 @dataclass
@@ -75,7 +80,7 @@ class Greenhouse:
             if route == "device":
                 rows = rows.select_related("type", "location")
             found[local] = {
-                row.pk: _shown(route, row)
+                row.pk: on_the_wire(route, row)
                 for row in rows
                 if (user.is_staff or (row.pk if route == "location" else row.location_id) in theirs)
                 and all(_matches(row, name, value) for name, value in args.items())
@@ -136,7 +141,7 @@ def backwards(frames: list[dict[str, Any]]) -> list[str]:
     return [f"{key}: {trails[key]}" for key in wrong]
 
 
-def _shown(route: str, row: Any) -> dict[str, Any]:
+def on_the_wire(route: str, row: Any) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(dumps(SERIALIZERS[route](instance=row).serialize()))
     return found
 
