@@ -55,10 +55,27 @@ class Row:
 
 def read(limit: int = 500, using: str = "default") -> list[Row]:
     """What is due, oldest revision first. Call it inside `view.consistent()` together with loading the objects."""
-    from realtime.models import Journal
+    return look(limit, using)[1]
 
-    due = Journal.objects.using(using).filter(dirty=True, failed=False).order_by("revision")[:limit]
-    return [row_of(journal) for journal in due]
+
+def look(limit: int, using: str = "default") -> tuple[str, list[Row]]:
+    """The database's `identity` and what is due, in one statement: the relay's every step begins with it. The identity
+    is empty while nobody has given it one."""
+    sql = triggers.dialect(connections[using])
+    rows = sql.execute(_LOOK.format(fingerprint=sql.fingerprint_sql()), [limit])
+    given, told = rows[0][:2]
+    found = [_row(*row[2:]) for row in rows if row[2] is not None]
+    return _identity(given, sql.fingerprint(told)) if given else "", found
+
+
+# One line at least, for the identity. SQLite and PostgreSQL use the partial index for exactly this condition.
+_LOOK = f"""\
+SELECT i.identity, {{fingerprint}}, j.id, j.kind, j.label, j.key, j.revision, j.before, j.payload
+FROM (SELECT 1 AS id) AS here LEFT JOIN {triggers.IDENTITY} i ON i.id = here.id
+LEFT JOIN (
+  SELECT id, kind, label, key, revision, before, payload FROM {triggers.JOURNAL}
+  WHERE dirty AND NOT failed ORDER BY revision LIMIT %s
+) AS j ON true ORDER BY j.revision"""
 
 
 def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]:
@@ -92,12 +109,15 @@ def identity(using: str = "default") -> str:
 
     Epochs contain it; whoever publishes asks again before each batch and renews every stream when it changed.
     """
-    from realtime.models import DatabaseIdentity
+    given, _ = look(0, using)
+    if not given:
+        renew_identity(using)
+        given, _ = look(0, using)
+    return given
 
-    rows = DatabaseIdentity.objects.using(using).filter(pk=1).exclude(identity="")
-    found = rows.values_list("identity", flat=True).first() or renew_identity(using)
-    fingerprint = triggers.dialect(connections[using]).fingerprint()
-    return hashlib.sha256(f"{found}:{fingerprint}".encode()).hexdigest()[:16]
+
+def _identity(given: str, fingerprint: str) -> str:
+    return hashlib.sha256(f"{given}:{fingerprint}".encode()).hexdigest()[:16]
 
 
 def renew_identity(using: str = "default") -> str:
@@ -121,22 +141,28 @@ def mark(acked: Sequence[Row], using: str = "default") -> None:
     A row that was written meanwhile stays due, without the states that are older. One that a writer holds right now is
     skipped: it will be due again anyway, or be published twice, which the bus refuses.
     """
-    from realtime.models import Journal
-
     for start in range(0, len(acked), MARK_BATCH):
         batch = {row.id: row.revision for row in acked[start : start + MARK_BATCH]}
-        with brief(using):
-            rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=batch, dirty=True)
-            held = list(rows.order_by("pk"))
-            done = [j.pk for j in held if j.revision == batch[j.pk]]
-            objects = Journal.objects.using(using)
-            # Events and resyncs are never looked up again; only objects' revisions are.
-            objects.filter(pk__in=done).exclude(kind=OBJECT).delete()
-            objects.filter(pk__in=done).update(dirty=False, failed=False, before="{}", at=timezone.now())
-            for journal in held:
-                left = {s: r for s, r in json.loads(journal.before).items() if r >= batch[journal.pk]}
-                if journal.revision != batch[journal.pk] and len(left) != len(json.loads(journal.before)):
-                    objects.filter(pk=journal.pk).update(before=json.dumps(left, ensure_ascii=False))
+        for done in triggers.dialect(connections[using]).settle(batch):
+            del batch[done]
+        if batch:
+            _strike_out(batch, using)
+
+
+def _strike_out(acked: dict[int, int], using: str) -> None:
+    """Of rows that were written again: states older than the revision that was published."""
+    from realtime.models import Journal
+
+    with brief(using):
+        rows = Journal.objects.using(using).select_for_update(skip_locked=True).filter(pk__in=acked, dirty=True)
+        for journal in rows.order_by("pk"):
+            if journal.revision == acked[journal.pk]:
+                continue  # a writer held it and rolled back: the relay asks again
+            states = json.loads(journal.before)
+            left = {state: revision for state, revision in states.items() if revision >= acked[journal.pk]}
+            if len(left) != len(states):
+                written = json.dumps(left, ensure_ascii=False)
+                Journal.objects.using(using).filter(pk=journal.pk).update(before=written)
 
 
 def fail(row: Row, using: str = "default") -> None:
@@ -243,19 +269,23 @@ def publish_data(channel: str, data: Any, using: str = "default") -> None:
 
 def row_of(journal: Any) -> Row:
     """A record of the journal as what it says."""
-    model = model_of(journal.label) if journal.kind == OBJECT else None
-    states = json.loads(journal.before)
+    return _row(journal.pk, journal.kind, journal.label, journal.key, journal.revision, journal.before, journal.payload)
+
+
+def _row(id: int, kind: int, label: str, key: str, revision: int, before: str, payload: str | None) -> Row:
+    model = model_of(label) if kind == OBJECT else None
+    states = json.loads(before)
     return Row(
-        id=journal.pk,
-        kind=journal.kind,
-        label=journal.label,
-        key=_key(model, journal.key),
-        revision=journal.revision,
+        id=id,
+        kind=kind,
+        label=label,
+        key=_key(model, key),
+        revision=revision,
         # Decimal, or a number of many digits would be rounded while it is read.
-        before=tuple(json.loads(state, parse_float=Decimal) for state in states if state != OVERFLOW),
+        before=tuple([json.loads(state, parse_float=Decimal) for state in states if state != OVERFLOW]),
         overflow=OVERFLOW in states,
-        payload=journal.payload,
-        pk=None if model is None else values.key_value(model, journal.key),
+        payload=payload,
+        pk=None if model is None else values.key_value(model, key),
     )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,11 +50,18 @@ class Load:
     failing: list[tuple[Row, Exception]] = field(default_factory=list)
 
 
+class Spoiled(Exception):
+    """An error of the database ended the view; load the same rows again, in another one."""
+
+
 class Loader:
     """Knows what is published and who depends on what; made once, after the registry is filled."""
 
-    def __init__(self, body_limit: int, using: str = "default") -> None:
+    def __init__(self, body_limit: int, using: str = "default", *, bold: bool = False) -> None:
+        """`bold`: no savepoint around each model, which saves two round trips, until an error raises Spoiled."""
         self._using = using
+        self._bold = bold
+        self._careful = not bold
         self._body_limit = body_limit
         self._models: dict[str, PublishedModel] = {one.label: one for one in published().values()}
         self._streams = {one.model: one.stream for one in self._models.values()}
@@ -97,6 +105,7 @@ class Loader:
         for label, its_rows in objects.items():
             if self._models[label].stream not in load.renewing:  # else they come in the new epoch, with the next step
                 self._objects(load, self._models[label], its_rows)
+        self._careful = not self._bold
         return load
 
     # -- resyncs and watches -----------------------------------------------------------------------------------------
@@ -126,10 +135,13 @@ class Loader:
 
     def _objects(self, load: Load, one: PublishedModel, rows: list[Row]) -> None:
         try:
-            with transaction.atomic(using=self._using):
+            with transaction.atomic(using=self._using) if self._careful else nullcontext():
                 self._serialise(load, one, rows)
             return
         except DatabaseError as error:
+            if not self._careful:
+                self._careful = True
+                raise Spoiled from error
             self._be_patient(one.label, error)
         except Exception:
             logger.debug("%s is loaded one by one, because not all of it can be", one.label, exc_info=True)

@@ -22,7 +22,7 @@ from realtime.bus import Bus, Fence, Renewed, get_bus
 from realtime.election import Election, election
 from realtime.errors import BusUnavailable
 from realtime.journal import Row
-from realtime.loading import Load, Loader
+from realtime.loading import Load, Loader, Spoiled
 from realtime.pause import Pause
 from realtime.settings import limits, settings
 
@@ -84,6 +84,10 @@ class Relay:
         self._thread: threading.Thread | None = None
         self._loader: Loader | None = None
         self._identity: str | None = None
+        # Whether `_identity` is known to be the database's, and the streams are as it wants them.
+        self._sure = False
+        # Whether the last step found anything new.
+        self._found = False
         self._fences: dict[str, Fence] = {}
         # Acknowledged, but a writer held the row when it was to be marked: by row, the revision.
         self._acknowledged: dict[Mark, int] = {}
@@ -182,7 +186,7 @@ class Relay:
                 self._wait_for(repr(error), error, exc_info=True)
                 continue
             if not progress:
-                pause.wait(time.monotonic() - begun)
+                pause.wait(0.0 if self._found else time.monotonic() - begun)
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
@@ -194,15 +198,23 @@ class Relay:
         loader = self._prepare()
         patient = self._waiting if time.monotonic() < self._waiting_until else {}
         limit = settings.RELAY_BATCH + len(self._acknowledged) + len(self._waiting)
-        with view.consistent(self._using):
-            rows = journal.read(limit, using=self._using)
-            again = [row for row in rows if self._acknowledged.get(_mark(row)) == row.revision]
-            settled = self._acknowledged | patient
-            fresh = [row for row in rows if settled.get(_mark(row)) != row.revision]
-            self.at("read")
-            load = loader.load(fresh)
-            crowded = mass.crowded(self._using) if len(rows) >= limit else {}
+        self._found = False
+        try:
+            with view.consistent(self._using):
+                identity, rows = journal.look(limit, using=self._using)
+                if identity != self._identity:
+                    self._sure = False
+                    return True
+                again = [row for row in rows if self._acknowledged.get(_mark(row)) == row.revision]
+                settled = self._acknowledged | patient
+                fresh = [row for row in rows if settled.get(_mark(row)) != row.revision]
+                self.at("read")
+                load = loader.load(fresh)
+                crowded = mass.crowded(self._using) if len(rows) >= limit else {}
+        except Spoiled:
+            return True
         self.at("loaded")
+        self._found = bool(fresh)
         self._acknowledged = {_mark(row): row.revision for row in again}
         if self._collapse(crowded, load.collapsing):
             return True
@@ -213,17 +225,19 @@ class Relay:
         self._done_at = time.monotonic()
         self._linked = True
         self._renewals = 0
-        return bool(fresh) and touched
+        # What is committed from here on wakes the relay. Left over is what did not fit, and what comes of this step.
+        more = len(rows) >= limit or bool(load.touching or load.renewing)
+        return bool(fresh) and touched and more
 
     def _prepare(self) -> Loader:
         """Before the database is read: which database it is, and where the streams stand."""
         loader = self._loader
         if loader is None:
-            loader = self._loader = Loader(limits().outbox_bytes, self._using)
-        identity = journal.identity(self._using)
-        if identity != self._identity:
+            loader = self._loader = Loader(limits().outbox_bytes, self._using, bold=True)
+        if not self._sure:
+            identity = journal.identity(self._using)
             self._bus.identity = identity
-            if self._identity is not None:
+            if self._identity is not None and identity != self._identity:
                 logger.warning("This is another database than before: every stream begins anew")
                 self._begin_anew(loader)
             self._fences = self._bus.fences(loader.streams)
@@ -231,6 +245,7 @@ class Relay:
                 logger.warning("The database is older than what was published from it: every stream begins anew")
                 self._begin_anew(loader)
             self._identity = identity
+            self._sure = True
         missing = [stream for stream in loader.streams if stream not in self._fences]
         if missing:
             self._fences.update(self._bus.fences(missing))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,8 +111,17 @@ class Dialect(ABC):
         """Journal these objects with their present state, if they exist. False if writers hold some of them."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """What a copy or a restored backup of this database does not share with it."""
+    def fingerprint_sql(self) -> str:
+        """An expression that says as text what a copy or a restored backup of this database does not share with it."""
+
+    def fingerprint(self, told: str) -> str:
+        """The same with what SQL cannot tell."""
+        return told
+
+    @abstractmethod
+    def settle(self, acked: Mapping[int, int]) -> set[int]:
+        """Row → revision that was published. Of the due rows that still have it, those of objects are no longer due and
+        all others are deleted; their numbers. One short transaction, which leaves alone what writers hold."""
 
     def execute(self, sql: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:

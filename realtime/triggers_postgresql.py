@@ -7,7 +7,7 @@ with the cached plan of a mass update, single updates took 7 ms instead of 0.3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -163,15 +163,18 @@ class PostgreSQL(Dialect):
             self.execute("SET LOCAL lock_timeout = DEFAULT")
         return len(free) == len(keys)
 
-    def fingerprint(self) -> str:
+    def fingerprint_sql(self) -> str:
         # A dump that is loaded makes new tables; a promoted replica or a restored base backup has a new timeline.
-        rows = self.execute(
-            "SELECT s.system_identifier, d.oid, to_regclass(%s)::oid, CASE WHEN pg_is_in_recovery() THEN '' "
-            "ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END "
-            "FROM pg_control_system() s, pg_database d WHERE d.datname = current_database()",
-            [f"{self.schema}.{JOURNAL}"],
+        return (
+            f"(SELECT concat_ws(':', s.system_identifier, d.oid, to_regclass('{JOURNAL}')::oid, "
+            "CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END) "
+            "FROM pg_control_system() s, pg_database d WHERE d.datname = current_database())"
         )
-        return ":".join(str(part) for part in rows[0])
+
+    def settle(self, acked: Mapping[int, int]) -> set[int]:
+        # One statement, so no process that stands still holds these rows.
+        rows = self.execute(_SETTLE, [list(acked), list(acked.values())])
+        return {row[0] for row in rows}
 
 
 def _text(value: str) -> str:
@@ -185,6 +188,20 @@ def _array(names: Sequence[str]) -> str:
 def _state(columns: str) -> str:
     return f"(SELECT coalesce(jsonb_object_agg(f, x.j -> f), '{{}}'::jsonb)::text FROM unnest({columns}) AS f)"
 
+
+# What was written since has another revision, also if it was committed while this statement ran: whoever locks a row
+# looks at its newest version.
+_SETTLE = f"""\
+WITH held AS (
+  SELECT j.id, j.kind FROM {JOURNAL} j JOIN unnest(%s::bigint[], %s::bigint[]) AS a(id, revision)
+  ON j.id = a.id AND j.revision = a.revision WHERE j.dirty ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+), gone AS (
+  DELETE FROM {JOURNAL} j USING held WHERE j.id = held.id AND held.kind <> 0
+), done AS (
+  UPDATE {JOURNAL} j SET dirty = false, failed = false, before = '{{}}', at = clock_timestamp()
+  FROM held WHERE j.id = held.id AND held.kind = 0
+)
+SELECT id FROM held"""
 
 # Statements are divided by "---". {s} is the schema of the journal.
 _BODY = """\

@@ -190,6 +190,31 @@ def test_the_number_of_queries_does_not_grow_with_the_number_of_objects(relay: R
     assert queries(2) == queries(40)
 
 
+def test_before_a_change_is_told_the_database_is_asked_for_the_journal_once_and_for_the_objects(
+    bus: Bus, relay: Relay
+) -> None:
+    Thing.objects.create(name="lamp")
+    asked: list[list[str]] = []
+    with CaptureQueriesContext(connection) as captured:
+        relay.at = lambda step: asked.append([query["sql"] for query in captured]) if step == "loaded" else None
+        relay.step()
+    statements = [sql for sql in asked[0] if not sql.startswith(("BEGIN", "PRAGMA", "COMMIT", "ROLLBACK"))]
+    tables = ["realtime_journal" if "realtime_journal" in sql else "objects" for sql in statements]
+    assert tables == ["realtime_journal", "objects", "objects"]  # the things, and their labels
+    assert [action for action, _ in actions(bus, "thing")] == ["created"]
+
+
+def test_a_step_that_found_everything_leaves_the_next_to_the_next_wake(bus: Bus, relay: Relay) -> None:
+    Thing.objects.create(name="lamp")
+    assert relay.step() is False
+    with override_settings(REALTIME_RELAY_BATCH=2):
+        for n in range(5):
+            Named.objects.create(code=f"{n}")
+        assert relay.step() is True
+        assert relay.step() is False
+    assert not Journal.objects.filter(dirty=True).exists()
+
+
 # What is too much
 
 
