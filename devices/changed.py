@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Iterable
 from copy import deepcopy
+from types import NoneType
 from typing import Any, Self
 
 from django.db import models
@@ -62,8 +64,20 @@ class ChangedOnly(models.Model):
         loaded = getattr(self, "_loaded", {}) if names is not None else {}
         for field in self._meta.concrete_fields:
             if field.attname in self.__dict__ and (names is None or {field.name, field.attname} & names):
-                loaded[field.attname] = deepcopy(self.__dict__[field.attname])
+                loaded[field.attname] = _copy(self.__dict__[field.attname])
         self._loaded = loaded
+
+
+def _copy(value: Any) -> Any:
+    """As `deepcopy`, which takes longer than reading the row."""
+    if type(value) is dict:
+        return {key: _copy(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copy(item) for item in value]
+    return value if type(value) in _UNCHANGING else deepcopy(value)
+
+
+_UNCHANGING = frozenset((NoneType, bool, int, float, str, datetime.datetime))
 
 
 def _equal(one: Any, other: Any) -> bool:

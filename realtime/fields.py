@@ -9,6 +9,7 @@ import base64
 import binascii
 import datetime
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,6 +27,9 @@ from realtime.protocol import duration_text
 # Bounds the recursion over JSON fields; the wire's own limit for what comes in is the same.
 DEPTH = 32
 
+# Half of a surrogate pair: Python's texts may hold it, UTF-8 cannot.
+_HALF = re.compile("[\ud800-\udfff]")
+
 _INTEGERS = {
     "AutoField", "BigAutoField", "SmallAutoField", "IntegerField", "BigIntegerField", "SmallIntegerField",
     "PositiveIntegerField", "PositiveBigIntegerField", "PositiveSmallIntegerField",
@@ -41,7 +45,11 @@ _TEXTS = {
 
 def publish_value(value: Any, depth: int = 0) -> Any:
     """The value as JSON knows it; ValueError for what JSON cannot say, TypeError for what nobody defined."""
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    # Nearly every value there is; the exact types, as subclasses may say anything of themselves.
+    if kind is str:
+        return check_text(value)
+    if kind is int or kind is bool or value is None:
         return value
     if isinstance(value, int):
         return int(value)
@@ -80,7 +88,7 @@ def check_text(text: str) -> str:
     """The same text; ValueError if a database or a client could not take it."""
     if "\x00" in text:
         raise ValueError("Null characters are not allowed.")
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if not text.isascii() and _HALF.search(text):
         raise ValueError("The text is not valid Unicode.")
     return text
 

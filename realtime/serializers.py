@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
@@ -237,9 +238,12 @@ class ModelSerializer:
         found = related.relation(self.opts.model, name)
         if found is not None:
             return related.publish_related(self.instance, found, self.related_serializer(name), shown)
-        value = self.instance
-        for part in name.replace("__", ".").split(".") if not _is_field(self.opts.model, name) else (name,):
-            value = None if value is None else getattr(value, part)
+        if _is_field(self.opts.model, name):
+            value = getattr(self.instance, name)
+        else:
+            value = self.instance
+            for part in name.replace("__", ".").split("."):
+                value = None if value is None else getattr(value, part)
         return self._sayable(name, value() if callable(value) and not hasattr(value, "all") else value)
 
     @staticmethod
@@ -250,6 +254,7 @@ class ModelSerializer:
             raise ModelValidationError({name: [str(error)]}) from error
 
 
+@cache
 def _is_field(model: type[Model], name: str) -> bool:
     try:
         model._meta.get_field(name)

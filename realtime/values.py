@@ -15,6 +15,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +37,7 @@ def to_wire(model: type[Model], state: Mapping[str, Any] | None) -> dict[str, An
     """
     if state is None:
         return None
-    by_column = {field.column: field for field in model._meta.concrete_fields}
+    by_column = _columns(model)
     return {
         by_column[column].name: _wire(_kept(by_column[column], raw))
         for column, raw in state.items()
@@ -46,8 +47,13 @@ def to_wire(model: type[Model], state: Mapping[str, Any] | None) -> dict[str, An
 
 def wire_values(instance: Model, columns: Iterable[str]) -> dict[str, Any]:
     """The same fields of an instance, by field name, in the same form."""
-    by_column = {field.column: field for field in type(instance)._meta.concrete_fields}
+    by_column = _columns(type(instance))
     return {by_column[c].name: _wire(_present(by_column[c], instance)) for c in columns if c in by_column}
+
+
+@cache
+def _columns(model: type[Model]) -> dict[str, Field[Any, Any]]:
+    return {str(field.column): field for field in model._meta.concrete_fields}
 
 
 def key_value(model: type[Model], raw: Any) -> Any:
