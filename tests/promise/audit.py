@@ -4,7 +4,8 @@ They run in the writers' transactions, so what is rolled back leaves nothing. Re
 that none is read twice and one whose transaction took long is not passed by.
 
 The order: on SQLite the audit's own numbers, because there is one writer at a time; its functions name no transaction,
-so a state between two statements of one transaction is taken for committed there. On PostgreSQL the time of the commit
+so a state between two statements of one transaction is taken for committed there, but for those that say of themselves
+that they never are. On PostgreSQL the time of the commit
 (`track_commit_timestamp`), and within one row the numbers, because they are drawn under the row's lock.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +21,9 @@ import psycopg2
 from django.apps import apps
 from django.db import connections
 
-from tests.promise.ledger import Entry
+from tests.promise.ledger import Entry, Ledger
 from tests.promise.published import TABLES, read
+from tests.promise.storm import PHANTOM
 
 # PostgreSQL takes the time of a commit a moment before others see it, and this machine is shared.
 SLACK = {"sqlite": 0.0, "postgresql": 0.05}
@@ -81,7 +84,27 @@ class Audit:
 
     def take(self) -> list[Entry]:
         """What was committed since, and could not be taken before. Raises the database's own errors."""
-        return self._take_sqlite() if self._kind == "sqlite" else self._take_postgresql()
+        if self._kind == "sqlite":
+            return self._take_sqlite()
+        try:
+            return self._take_postgresql()
+        except psycopg2.OperationalError:
+            # The connection may be of a server that was restarted, or one that was thrown out.
+            self.close()
+            return self._take_postgresql()
+
+    def restored(self, ledger: Ledger, name: str) -> None:
+        """The tables were put back, past their triggers: tell the ledger, as one commit, what is other than before."""
+        self._last = at = time.time()
+        contents = self._all()
+        ledger.add(
+            Entry(at, number, name, *place, contents.get(place))
+            for number, place in enumerate(self._otherwise(ledger, contents))
+        )
+
+    def mistakes(self, ledger: Ledger) -> list[tuple[str, str]]:
+        """Rows of which the ledger and the tables do not say the same: then no judgement is worth anything."""
+        return self._otherwise(ledger, self._all())
 
     def close(self) -> None:
         if self._connection is not None:
@@ -104,12 +127,26 @@ class Audit:
                 yield (f"CREATE TRIGGER promise_{table} AFTER INSERT OR UPDATE OR DELETE ON {table} "
                        f"FOR EACH ROW EXECUTE FUNCTION promise.keep('{key}')")  # fmt: skip
                 continue
-            columns = [field.column for field in models[table].concrete_fields]
-            row = "json_object(" + ", ".join(f"'{name}', NEW.{name}" for name in columns) + ")"
-            old, new = _kept(table, f"OLD.{key}", "NULL"), _kept(table, f"NEW.{key}", row)
+            old, new = _kept(table, f"OLD.{key}", "NULL"), _kept(table, f"NEW.{key}", _object(models[table], "NEW"))
             moved = _kept(table, f"OLD.{key}", "NULL", f"OLD.{key} IS NOT NEW.{key}")
             for event, body in (("INSERT", new), ("UPDATE", moved + new), ("DELETE", old)):
                 yield f"CREATE TRIGGER promise_{table}_{event} AFTER {event} ON {table} BEGIN {body} END"
+
+    def _all(self) -> dict[tuple[str, str], dict[str, Any] | None]:
+        return {(table, key): row for table in TABLES for key, row in self._contents(table)}
+
+    def _otherwise(self, ledger: Ledger, contents: dict[tuple[str, str], Any]) -> list[tuple[str, str]]:
+        places = [(table, key) for table in TABLES for key in ledger.keys(table)]
+        return [place for place in dict.fromkeys([*places, *contents]) if ledger.now(*place) != contents.get(place)]
+
+    def _contents(self, table: str) -> list[tuple[str, dict[str, Any] | None]]:
+        meta = next(model._meta for model in apps.get_models() if model._meta.db_table == table)
+        row = "to_jsonb(t)::text" if self._kind == "postgresql" else _object(meta, "t")
+        with connections["default"].cursor() as cursor:
+            if self._kind == "postgresql":
+                cursor.execute("SET timezone = 'UTC'")
+            cursor.execute(f"SELECT t.{meta.pk.column}, {row} FROM {table} t")
+            return [(str(key), _row(text)) for key, text in cursor.fetchall()]
 
     def _take_sqlite(self) -> list[Entry]:
         with connections["default"].cursor() as cursor:
@@ -119,10 +156,13 @@ class Audit:
             cursor.execute("DELETE FROM promise_audit RETURNING id, at, tbl, key, kept")
             rows = sorted(cursor.fetchall())
         found = []
-        for number, at, table, key, row in rows:
+        for number, at, table, key, text in rows:
+            row = _row(text)
+            if row and row.get("detail") == PHANTOM:
+                continue
             # The clock counts in milliseconds, the order is the numbers'.
             self._last = max(at, self._last + 1e-6)
-            found.append(Entry(self._last, number, str(number), table, key, _row(row)))
+            found.append(Entry(self._last, number, str(number), table, key, row))
         return found
 
     def _take_postgresql(self) -> list[Entry]:
@@ -140,6 +180,12 @@ class Audit:
 def _kept(table: str, key: str, row: str, condition: str = "1") -> str:
     at = "(julianday('now') - 2440587.5) * 86400.0"
     return f"INSERT INTO promise_audit (at, tbl, key, kept) SELECT {at}, '{table}', {key}, {row} WHERE {condition}; "
+
+
+def _object(meta: Any, row: str) -> str:
+    """A row as JSON, in SQLite's words."""
+    columns = [field.column for field in meta.concrete_fields]
+    return "json_object(" + ", ".join(f"'{name}', {row}.{name}" for name in columns) + ")"
 
 
 def _row(text: str | None) -> dict[str, Any] | None:

@@ -52,6 +52,9 @@ class Follower:
     def __exit__(self, *error: object) -> None:
         self.end()
 
+    def keep(self, frame: dict[str, Any]) -> None:
+        self.frames.append(frame)
+
     # -- what it shows -----------------------------------------------------------------------------------------------
 
     def screens(self) -> dict[str, Objects]:
@@ -141,7 +144,7 @@ class Follower:
                 return
             for place in self._places.values():
                 place.connect()
-            self.frames.append({"type": OPENED, "at": time.monotonic()})
+            self.keep({"type": OPENED, "at": time.monotonic()})
             self.record.append(Received(time.time(), Mark.OPENED))
             self._subscribe(list(self.wanted))
             while not self._ended.is_set():
@@ -150,7 +153,7 @@ class Follower:
                 frame = json.loads(text)
                 frame["at"] = time.monotonic()
                 self.on_frame(frame)
-                self.frames.append(frame)
+                self.keep(frame)
                 self._follow(frame)
 
     # -- the protocol ------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> floa
 
 @dataclass
 class Installation:
-    """`kind` is "sqlite" (memory bus, one server) or "postgresql" (Redis, two servers)."""
+    """`kind` is the database's. With Redis there are two servers, with the bus in memory one."""
 
     kind: str
     url: str
@@ -158,17 +158,20 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installed(kind: str, postgres_url: str = "", name: str = "promise") -> Iterator[Installation]:
-    """Migrated and not started yet; gone with its data afterwards."""
+def installed(kind: str, postgres_url: str = "", name: str = "promise", *, bus: str = "") -> Iterator[Installation]:
+    """Migrated and not started yet; gone with its data afterwards. The bus is memory for SQLite, else Redis, unless it
+    is named."""
     with contextlib.ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="marshlight-promise-"))
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         if kind == "sqlite":
-            found = Installation(kind, f"sqlite:///{directory / 'db.sqlite3'}", directory)
+            url = f"sqlite:///{directory / 'db.sqlite3'}"
         else:
             _make_database(postgres_url, name)
-            redis = stack.enter_context(services.running(services.Redis()))
-            found = Installation(kind, postgres_url.rpartition("/")[0] + f"/{name}", directory, redis)
+            url = postgres_url.rpartition("/")[0] + f"/{name}"
+        found = Installation(kind, url, directory)
+        if (bus or {"sqlite": "memory", "postgresql": "redis"}[kind]) == "redis":
+            found.redis = stack.enter_context(services.running(services.Redis()))
         found.manage("migrate", "--verbosity", "0")
         if kind == "postgresql":
             found.program(f"GRANT SELECT, INSERT, UPDATE, DELETE ON devices_device TO {STRANGER}")

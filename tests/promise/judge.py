@@ -51,8 +51,8 @@ class Judge:
         self.barred = float("inf")
         self._ledger = ledger
         self._rights = Rights(ledger, user)
-        # Of this connection, by channel: the newest offset, and what it was told of as created.
-        self._offsets: dict[str, int] = {}
+        # Of this connection, by channel: the offsets since its last answer, and what it was told of as created.
+        self._offsets: dict[str, list[int]] = {}
         self._created: dict[str, set[Any]] = {}
 
     # -- frames ------------------------------------------------------------------------------------------------------
@@ -121,14 +121,14 @@ class Judge:
     def _numbered(self, following: list[Collection], channel: str, frame: dict[str, Any], at: float) -> None:
         """Offsets of a channel grow from a subscription's reply on, and an object is created once."""
         offset, key, action = frame["offset"], frame["data"]["id"], frame["action"]
-        last = self._offsets.get(channel, 0)
+        offsets = self._offsets.setdefault(channel, [])
         created = self._created.setdefault(channel, set())
-        if following and offset <= last:
-            name = "duplicated" if offset == last else "backwards"
-            self._find(name, following[0], key, at, f"offset {offset} after {last}")
+        if following and offsets and offset <= offsets[-1]:
+            name = "duplicated" if offset in offsets else "backwards"
+            self._find(name, following[0], key, at, f"offset {offset} after {offsets[-1]}")
         elif following and action == "created" and key in created:
             self._find("duplicated", following[0], key, at, f"created again at {offset}")
-        self._offsets[channel] = max(last, offset)
+        offsets.append(offset)
         if action == "created":
             created.add(key)
         elif action == "deleted":

@@ -22,6 +22,8 @@ class Proxy:
         self.ended = threading.Event()
         self._open = threading.Event()
         self._open.set()
+        self.flowing = threading.Event()
+        self.flowing.set()
         self._threads: list[threading.Thread] = []
         self._pairs: list[Pair] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -44,6 +46,13 @@ class Proxy:
         """The client is told, the server is not: it keeps a half-open connection."""
         self._each(Pair.leave)
 
+    def hold(self) -> None:
+        """No byte passes until `release`; what is sent meanwhile comes then: a network that stands still."""
+        self.flowing.clear()
+
+    def release(self) -> None:
+        self.flowing.set()
+
     def close(self) -> None:
         """New connections are not answered until `reopen`; they wait in the queue."""
         self._open.clear()
@@ -54,6 +63,7 @@ class Proxy:
     def end(self) -> None:
         self.ended.set()
         self._open.set()
+        self.flowing.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._each(Pair.finish)
@@ -84,8 +94,8 @@ class Proxy:
                     client.close()
                     continue
                 pair = Pair(self, client, server)
-                self._pairs.append(pair)
-                self._threads += pair.threads
+                self._pairs = [*(one for one in self._pairs if one.running), pair]
+                self._threads = [*(one for one in self._threads if one.is_alive()), *pair.threads]
 
 
 class Pair:
@@ -95,7 +105,7 @@ class Pair:
         self._proxy = proxy
         self._client, self._server = client, server
         self._gone = self._reset = False
-        self._running = 2
+        self.running = 2
         self._guard = threading.Lock()
         for one in (client, server):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -136,8 +146,8 @@ class Pair:
             self._proxy.ended.wait()
         self._shut(*((self._client, self._server) if not self._reset else ()))
         with self._guard:
-            self._running -= 1
-            if not self._running:
+            self.running -= 1
+            if not self.running:
                 self._client.close()
                 self._server.close()
 
@@ -145,6 +155,7 @@ class Pair:
         while data := source.recv(16 * 1024):
             if self._proxy.delay:
                 time.sleep(self._proxy.delay)
+            self._proxy.flowing.wait()
             if sink is self._client and self._proxy.rate:
                 time.sleep(len(data) / self._proxy.rate)
             if self._gone:

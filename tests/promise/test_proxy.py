@@ -92,3 +92,12 @@ def test_a_slow_line_is_slow_towards_the_client(line: Line) -> None:
     while left:
         left -= len(line.client.recv(left))
     assert time.monotonic() - began > 0.1
+
+
+def test_what_was_held_comes_later(line: Line) -> None:
+    line.proxy.hold()
+    line.client.sendall(b"c")
+    assert silent(line.server)
+    line.server.settimeout(LIMIT)
+    line.proxy.release()
+    assert line.server.recv(1) == b"c"

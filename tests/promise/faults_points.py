@@ -1,0 +1,95 @@
+"""Processes that die, stop or fail at the worst places there are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from realtime import journal
+from tests.promise.faults import Fault, fault
+from tests.promise.points import BUS, MESSAGE, RELAY
+
+# A point that nobody reaches in this time is told as not reached.
+REACH_SECONDS = 3.0
+
+
+class AtAPoint(Fault):
+    act = ""
+
+    @property
+    def point(self) -> str:
+        points = [*RELAY, *BUS]
+        return points[self.number % len(points)]
+
+    def begin(self) -> None:
+        self.detail = f"{self.act} at {self.point}"
+        (self.site.points / self.point).write_text(self.act)
+        if self.point in ("bus-renewing", "bus-renewed", "bus-fences"):
+            # Reached only when a stream begins anew.
+            journal.whole("devices.device")
+        self.process = self._reached()
+
+    def end(self) -> None:
+        if self.process is None:
+            (self.site.points / self.point).unlink(missing_ok=True)
+            self.detail += ", not reached"
+
+    def _reached(self) -> int | None:
+        """The process that came by."""
+        deadline = time.monotonic() + REACH_SECONDS
+        while time.monotonic() < deadline:
+            for found in self.site.points.glob(f"{self.point}.*"):
+                return _claimed(found)
+            time.sleep(0.01)
+        return None
+
+
+def _claimed(place: Path) -> int:
+    place.unlink()
+    return int(place.suffix[1:])
+
+
+@fault("dies at a point")
+class Dies(AtAPoint):
+    act = "die"
+
+    def end(self) -> None:
+        super().end()
+        for one in [*self.site.servers, *self.site.relays]:
+            if one.process is not None and one.process.pid == self.process:
+                one.process.wait(10)
+        self.site.revive()
+
+
+@fault("stands still at a point")
+class Stops(AtAPoint):
+    act = "stop"
+    lasts = (0.5, 2.5)
+
+    def end(self) -> None:
+        super().end()
+        if self.process is not None:
+            os.kill(self.process, signal.SIGCONT)
+
+
+@fault("fails at a point")
+class Fails(AtAPoint):
+    act = "raise"
+    lasts = (0.1, 0.3)
+
+
+@fault("messages lost between bus and server")
+class Lost(Fault):
+    lasts = (0.3, 0.8)
+
+    def begin(self) -> None:
+        count = self.chance.randrange(1, 8)
+        self.detail = f"{count} messages"
+        (self.site.points / MESSAGE).write_text(f"drop {count}")
+
+    def end(self) -> None:
+        (self.site.points / MESSAGE).unlink(missing_ok=True)
+        for claimed in self.site.points.glob(f"{MESSAGE}.*"):
+            claimed.unlink()
