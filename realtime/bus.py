@@ -133,7 +133,8 @@ class Bus(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Tell relays of all processes that something was committed. A hint: never waits, never raises, may be lost."""
+        """Tell relays of all processes that something was committed. A hint: never raises, may be lost, may take half a
+        second of whoever asks, who is the one thread of `realtime.wake`."""
 
     @abstractmethod
     def on_wake(self, callback: Callable[[], None]) -> Callable[[], None]:

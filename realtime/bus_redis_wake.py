@@ -1,8 +1,7 @@
-"""Hints over Redis that something was committed. Losing one costs a relay's poll interval, so nothing here waits,
-retries or raises."""
+"""Hints over Redis that something was committed. Losing one costs a relay's poll interval, so nothing here retries or
+raises."""
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,33 +17,18 @@ SILENCE = 1.5
 
 
 class Waker:
-    """One thread per process sends at most one hint at a time; hints asked for meanwhile are one more hint."""
+    """Sends one hint; whoever calls it waits for Redis, at most `DEADLINE`."""
 
     def __init__(self, url: str, channel: str) -> None:
-        self._url = url
+        self._client = _client(url)
         self._channel = channel
-        self._asked = threading.Event()
-        self._closed = False
-        self._process = 0
 
     def wake(self) -> None:
-        if self._process != os.getpid():  # threads do not survive a fork, and gunicorn forks
-            self._process = os.getpid()
-            self._asked = threading.Event()
-            threading.Thread(target=self._run, name="realtime-wake", daemon=True).start()
-        self._asked.set()
+        with contextlib.suppress(redis.RedisError, OSError):
+            self._client.publish(self._channel, "")
 
     def close(self) -> None:
-        self._closed = True
-        self._asked.set()
-
-    def _run(self) -> None:
-        with contextlib.closing(_client(self._url)) as client:
-            while not self._closed:
-                self._asked.wait()
-                self._asked.clear()
-                with contextlib.suppress(redis.RedisError, OSError):
-                    client.publish(self._channel, "")
+        self._client.close()
 
 
 def listen(url: str, channel: str, callback: Callable[[], None], closing: threading.Event) -> Callable[[], None]:
