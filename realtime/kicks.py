@@ -135,8 +135,10 @@ class Kicks:
     async def _watch(self) -> None:
         failed = False
         while True:
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), settings.IDENTITY_SECONDS)
+                async with asyncio.timeout(settings.IDENTITY_SECONDS):
+                    await self._asked.wait()
             self._asked.clear()
             try:
                 await self.check()
@@ -160,7 +162,8 @@ class Kicks:
         if not identities:
             return
         asking = self._calls.judges.submit(sessions.holding, identities)
-        answer = await asyncio.wait_for(asyncio.wrap_future(asking), PATIENCE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await asyncio.wrap_future(asking)
         held = {identity: identity for identity in answer}
         for connection in asked:
             if connection.closed is None and connection.identity in identities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,6 +32,27 @@ def sql(text: str, *values: Any) -> None:
     """As another program would write it."""
     with connection.cursor() as cursor:
         cursor.execute(text, values)
+
+
+def test_a_server_that_ends_while_rights_change_ends(server: Served) -> None:
+    kicks = server.process.kicks
+
+    async def stop(turns: int) -> bool:
+        task = kicks._task
+        assert task is not None
+        kicks._asked.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=1.0)
+        task.cancel()
+        await asyncio.wait([task])
+        kicks.start()
+        await asyncio.sleep(0)
+        return bool(done)
+
+    for turns in range(5):
+        assert asyncio.run_coroutine_threadsafe(stop(turns), server.loop).result(10), f"after {turns} turns"
 
 
 # -- identities ------------------------------------------------------------------------------------------------------
