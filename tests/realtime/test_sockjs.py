@@ -102,6 +102,9 @@ def test_rights_that_end_take_the_objects_away_from_an_old_client(server: Served
         client.call("subscribe", "book", channel="books")
         type(user).objects.update(is_staff=False)
         (message,) = client.messages()
+        if message["action"] != "deleted":
+            # The book's own publication, if the relay was slower than this client.
+            (message,) = client.messages()
         assert (message["action"], message["data"]["id"]) == ("deleted", book.pk)
 
 
