@@ -76,6 +76,11 @@ class Proxy:
     def __exit__(self, *error: object) -> None:
         self.end()
 
+    @property
+    def pairs(self) -> int:
+        """How many connections go through it now."""
+        return sum(bool(pair.running) for pair in self._pairs)
+
     def _each(self, act: Callable[[Pair], None]) -> None:
         for pair in list(self._pairs):
             act(pair)

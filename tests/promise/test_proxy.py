@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.promise.installation import until
 from tests.promise.proxy import Proxy
 
 LIMIT = 5.0
@@ -35,6 +36,8 @@ def line() -> Iterator[Line]:
         client.sendall(b"a")
         server.sendall(b"b")
         assert server.recv(1) + client.recv(1) == b"ab"
+        # Bytes pass a moment before the proxy counts the pair as one of its own.
+        until(lambda: proxy.pairs == 1, "a pair", LIMIT)
         yield Line(proxy, listener, client, server)
 
 
