@@ -42,6 +42,7 @@ from realtime.settings import settings
 from realtime.shell import Shell
 from realtime.threads import Threads
 from realtime.welcome import SESSION, introduction
+from realtime.writes import writes
 
 logger = logging.getLogger("realtime.calls")
 
@@ -155,13 +156,8 @@ class Calls:
         except asyncio.CancelledError:
             work.cancel()
             raise
-        except (OperationalError, InterfaceError) as error:
-            # The database is away, or locked: no fault of the app's, and it would be told for every call.
-            logger.warning("%s: %.60r on %.60r: %s", connection.id, call.verb, call.route, type(error).__name__)
-            refusal = Unavailable()
-        except Exception:
-            logger.exception("%s: %.60r on %.60r failed", connection.id, call.verb, call.route)
-            refusal = Internal()
+        except Exception as error:
+            refusal = _refusal(connection, call, error)
         for single in calls:
             self._refuse(connection, single, refusal)
         if not work.done():
@@ -280,6 +276,17 @@ async def _finished(future: Future[T]) -> T:
             await asyncio.wait([ended])
             ended.exception()  # of no interest to anybody, and asyncio would say that it was not looked at
         raise
+
+
+def _refusal(connection: Connection, call: Call, error: Exception) -> RealtimeError:
+    """What a caller is told of an error that no verb raised on purpose."""
+    full = writes.note(error)
+    if full or isinstance(error, OperationalError | InterfaceError):
+        # The database is away, full or locked: no fault of the app's, and it would be told for every call.
+        logger.warning("%s: %.60r on %.60r: %s", connection.id, call.verb, call.route, type(error).__name__)
+        return Unavailable("Nothing can be saved at the moment.") if full else Unavailable()
+    logger.error("%s: %.60r on %.60r failed", connection.id, call.verb, call.route, exc_info=error)
+    return Internal()
 
 
 def _as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:

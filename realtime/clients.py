@@ -29,6 +29,8 @@ class Clients:
         self._empty = asyncio.Event()
         self._empty.set()
         self._task: asyncio.Task[None] | None = None
+        # Called when it is known whose connection this is.
+        self.on_known: Callable[[Connection], None] = lambda connection: None
         # How often somebody's rights were to be judged anew: who is being identified meanwhile is not here to be told.
         self.judgements = 0
         # Nobody new is taken any more.
@@ -82,6 +84,7 @@ class Clients:
             shell.owner = owner
         connection.identity = identity
         connection.user = identity.user
+        self.on_known(connection)
         return True
 
     def _disown(self, connection: Connection) -> None:

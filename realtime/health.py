@@ -1,8 +1,12 @@
-"""`/healthz`: one JSON object, 200 while everything holds and 503 otherwise; it names parts and numbers, no values."""
+"""`/healthz`: one JSON object, 200 while everything holds and 503 otherwise.
+
+To this machine it names parts and numbers, no values; to everybody else it says whether all is well, and no more.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import shutil
 import time
@@ -60,6 +64,7 @@ class Health:
         except TimeoutError:
             parts = {"answer": {"ok": False, "problem": "no answer in time"}}
         parts["stream"] = self._process.node.health()
+        parts["told"] = self._process.lookout.health()
         ok = all(part.get("ok", True) for part in parts.values())
         if ok:
             self._starting_until = 0.0
@@ -138,6 +143,18 @@ class HealthHandler(Handler):
         report = await self.health.report()
         self.set_status(200 if report["ok"] else 503)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        await self.finish(dumps(report))
+        await self.finish(dumps(report if self._near() else {"ok": report["ok"]}))
 
     head = get
+
+    def _near(self) -> bool:
+        """Asked from this very machine, past any proxy: nobody else needs to know what is inside."""
+        forwarded = any(name in self.request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"))
+        return not forwarded and loopback(self.request.remote_ip)
+
+
+def loopback(address: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False

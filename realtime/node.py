@@ -101,6 +101,10 @@ class Node:
         behind = [name for name, f in self._followed.items() if f.behind and f.behind_since < late]
         return {"ok": self.linked and not behind, "linked": self.linked, "behind": behind}
 
+    def heard(self) -> tuple[Position | None, ...]:
+        """Where every stream is: another answer than before if anything came from the bus meanwhile."""
+        return tuple(following.stream.position for following in self._followed.values())
+
     # -- for subscriptions ------------------------------------------------------------------------------------------
 
     def position(self, name: str) -> Position | None:

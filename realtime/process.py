@@ -14,6 +14,7 @@ from realtime.healing import Healing
 from realtime.hub import Hub
 from realtime.kicks import Kicks
 from realtime.limits import Limits
+from realtime.lookout import Lookout
 from realtime.node import Node
 from realtime.settings import limits
 
@@ -38,6 +39,8 @@ class Process:
         self.calls = Calls(self.hub, self.node, self.clients, self.limits)
         self.healing = Healing(self.hub, self.calls)
         self.kicks = Kicks(self.hub, self.calls, self.clients, self.healing)
+        self.lookout = Lookout(self.hub, self.node, self.clients, self.clock)
+        self.clients.on_known = self.lookout.greet
         self.node.on_control = self.kicks.judge
         self.node.on_unhealed = self.calls.joining.on_unhealed = self.healing.heal
 
@@ -45,10 +48,12 @@ class Process:
         await self.node.start()
         self.clients.start()
         self.kicks.start()
+        self.lookout.start()
 
     async def stop(self) -> None:
         """Say goodbye to every client, end what runs, give the threads back."""
         await self.clients.stop()
+        await self.lookout.stop()
         await self.kicks.stop()
         await self.node.stop()
         await self.calls.stop()

@@ -213,6 +213,22 @@ def heartbeat(positions: Mapping[str, Position] | None = None) -> str:
     return dumps(message)
 
 
+def health(
+    behind: bool,
+    saving: bool,
+    complete: bool,
+    since: dt.datetime | None = None,
+    parts: Mapping[str, dt.datetime] | None = None,
+) -> str:
+    """How far what is shown can be trusted now; `parts`, broken since when, are for those who may know."""
+    message: dict[str, Any] = {"type": "health", "behind": behind, "saving": saving, "complete": complete}
+    if since is not None:
+        message["since"] = since
+    if parts is not None:
+        message["parts"] = [{"part": part, "since": began} for part, began in parts.items()]
+    return dumps(message)
+
+
 def _text(value: Any) -> str:
     return value.text if isinstance(value, Raw) else dumps(value)
 

@@ -25,6 +25,7 @@ from realtime.journal import Row
 from realtime.loading import Load, Loader, Spoiled
 from realtime.pause import Pause
 from realtime.settings import limits, settings
+from realtime.writes import writes
 
 logger = logging.getLogger("realtime.relay")
 
@@ -177,6 +178,7 @@ class Relay:
                 self._wait_for("the bus", error)
                 continue
             except DatabaseError as error:
+                writes.note(error)
                 connections[self._using].close()
                 self._wait_for("the database", error)
                 continue

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception
 from django.utils.module_loading import import_string
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -39,6 +40,7 @@ from realtime.relay import Relay
 from realtime.settings import data_directory, public_address, settings
 from realtime.threads import Threads
 from realtime.transport import Plain
+from realtime.writes import writes
 from realtime.wsgi import Pages
 
 logger = logging.getLogger("realtime.server")
@@ -93,6 +95,11 @@ class WithoutQuery(logging.Filter):
         if isinstance(record.args, tuple):
             record.args = tuple(re.sub(r"\?\S*", "", arg) if isinstance(arg, str) else arg for arg in record.args)
         return True
+
+
+def _note_failure(**kwargs: Any) -> None:
+    """A page failed; if because nothing can be written, everybody shall know."""
+    writes.note(sys.exc_info()[1])
 
 
 # -- beside it -------------------------------------------------------------------------------------------------------
@@ -185,6 +192,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: a test
             loop.add_signal_handler(number, stop.set)
+    got_request_exception.connect(_note_failure, dispatch_uid="realtime.writes")
     process = Process(get_bus())
     health = Health(process, parts)
     threads = Threads(settings.PAGE_THREADS, "realtime-page")

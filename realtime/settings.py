@@ -95,6 +95,8 @@ class Settings:
     # -- health ------------------------------------------------------------------------------------------------
     # The oldest change that waits to be published; normal are milliseconds.
     JOURNAL_RED_SECONDS = Default(10.0)
+    # From here on people are told that what they see may be older: the promise is 2 s.
+    LATE_SECONDS = Default(2.0)
     # SQLite needs room for its log beside the database, and PostgreSQL stops writing without any.
     DISK_RED_BYTES = Default(100 * 1024 * 1024)
 

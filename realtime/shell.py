@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class Shell:
     __slots__ = ("_pause", "_process", "address", "beat_at", "connection", "known_until", "owner", "positions_at",
-                 "public", "rights", "socket", "visible")  # fmt: skip
+                 "public", "rights", "socket", "told", "visible")  # fmt: skip
 
     def __init__(self, connection: Connection, socket: Socket, process: Process, address: str) -> None:
         self.connection = connection
@@ -31,6 +31,8 @@ class Shell:
         self.rights = 0
         # Until then, and while nobody's rights changed, its user is as the handshake read it.
         self.known_until = 0.0
+        # What it was last told of the health of all this; nothing, as long as all is well.
+        self.told = ""
         self.beat_at = self.positions_at = process.clock()
         self._process = process
         self._pause: asyncio.TimerHandle | None = None

@@ -31,6 +31,7 @@ PURE: dict[str, set[str]] = {
     "turn": {"channel", "frames"},
     "snapshots": {"change", "channel", "frames", "joins", "limits", "protocol", "streams", "turn"},
     "hub": {"change", "channel", "frames", "joins", "limits", "protocol", "snapshots", "streams", "turn"},
+    "conditions": set(),
     "connection": {"errors", "frames", "joins", "limits", "outbox", "protocol", "rate"},
 }
 # What the core does not know: frameworks, loops, sockets, threads. (hashlib, logging and the like it may.)
@@ -40,7 +41,7 @@ IMPURE = {
 }  # fmt: skip
 # The shell around it, where the loop runs. Nothing below may import it, and only it may import Tornado.
 SHELL = {
-    "calls", "clients", "framing", "handler", "healing", "health", "joining", "kicks", "node", "origin", "process",
+    "calls", "clients", "framing", "handler", "healing", "health", "joining", "kicks", "lookout", "node", "origin", "process",
     "server", "shell", "sockjs", "transport", "welcome", "wsgi",
 }  # fmt: skip
 # What an app may use of the library; `from realtime import …` gives publish_data, suppress and register.

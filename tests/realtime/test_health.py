@@ -45,7 +45,7 @@ def ask(server: Served, **headers: str) -> tuple[int, dict[str, Any], Any]:
 def test_a_server_in_order_is_green_and_names_its_parts(server: Served) -> None:
     status, report, headers = ask(server)
     assert (status, report["ok"]) == (200, True), report
-    assert set(report["parts"]) >= {"database", "bus", "journal", "schema", "disk", "stream"}
+    assert set(report["parts"]) >= {"database", "bus", "journal", "schema", "disk", "stream", "told"}
     assert report["counts"]["connections"] == 0
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == "no-store"
@@ -53,6 +53,17 @@ def test_a_server_in_order_is_green_and_names_its_parts(server: Served) -> None:
 
 def test_monitors_may_ask_by_any_name(server: Served) -> None:
     assert ask(server, Host="10.0.0.1")[0] == 200
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"])
+def test_what_comes_through_a_proxy_hears_whether_all_is_well_and_no_more(server: Served, header: str) -> None:
+    status, report, _ = ask(server, **{header: "127.0.0.1"})
+    assert (status, report) == (200, {"ok": True})
+
+
+@pytest.mark.parametrize(("address", "near"), [("127.0.0.1", True), ("::1", True), ("192.0.2.7", False), ("", False)])
+def test_only_this_machine_hears_details(address: str, near: bool) -> None:
+    assert module.loopback(address) is near
 
 
 def test_a_missing_trigger_is_red(server: Served, expect_log: Any) -> None:
