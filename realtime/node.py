@@ -160,25 +160,29 @@ class Node:
         elif message.epoch != following.stream.epoch or message.offset > following.stream.offset + 1:
             following.hold(message)
             self._catch_up(following)
-        else:
-            self._take(following, message)
+        elif not self._take(following, message):
+            self._catch_up(following)
 
-    def _take(self, following: Following, message: Message) -> None:
-        """Deliver the next message of the stream's epoch; older ones are known already."""
+    def _take(self, following: Following, message: Message, *, recorded: bool = False) -> bool:
+        """Deliver the next message of the stream's epoch; older ones are known already. False: it makes no sense and
+        nothing was done, because only what the history has `recorded` counts: anybody may publish on a channel of
+        Redis, and the offset of what never was belongs to the next change."""
         stream = following.stream
         if message.offset <= stream.offset:
-            return
+            return True
         try:
             item = decode(message.body)
             if isinstance(item, Change):
                 item = typed(item, following.kinds)
         except ValueError as error:
+            if not recorded:
+                return False
             # Another version of the program, or a stranger on the bus. What it said cannot be known, so all is new.
             logger.error("stream %s: message %d makes no sense: %s", stream.name, message.offset, type(error).__name__)
             self._begin_anew(following, message.epoch, message.offset)
-            return
+            return True
         if stream.take(message.epoch, message.offset, item, len(message.body)) is not Taken.DELIVER:
-            return
+            return True
         match item:
             case Change():
                 self._hub.publish(item, message.offset)
@@ -187,6 +191,7 @@ class Node:
             case Control():
                 self.on_control(item)
         following.moved()
+        return True
 
     def _begin_anew(self, following: Following, epoch: str, offset: int) -> None:
         """What lies before this position is lost to everybody here."""
@@ -256,7 +261,7 @@ class Node:
         else:
             messages = []
         for count, message in enumerate(messages, 1):
-            self._take(following, message)
+            self._take(following, message, recorded=True)
             if count % TURN == 0:
                 await asyncio.sleep(0)
         waiting = following.waiting
@@ -270,7 +275,9 @@ class Node:
             if message.epoch != following.stream.epoch or message.offset > following.stream.offset + 1:
                 following.waiting = waiting[place:]
                 return
-            self._take(following, message)
+            if not self._take(following, message):
+                following.waiting = waiting[place + 1 :]
+                return
         following.behind = following.overrun or not self.linked
 
     async def _compare_heads(self) -> None:

@@ -246,6 +246,27 @@ def test_nonsense_on_the_bus_is_a_resync_and_never_quoted(expect_log: Any) -> No
     run(story)
 
 
+def test_a_strangers_nonsense_takes_nobodys_place() -> None:
+    """Anybody may publish on a channel of Redis; what the history does not know never was."""
+
+    async def story(w: World) -> None:
+        w.subscribe()
+        w.publish(1)
+        await delivered(w)
+        for nonsense in ("{not JSON", "{}"):
+            epoch, offset = (await w.bus.heads([THING]))[THING]
+            w.bus._send([Message(THING, epoch, offset + 1, nonsense)])
+            w.publish(2)
+            assert [f["data"]["id"] for f in await delivered(w)] == [2]
+            w.bus._send([Message(THING, epoch, offset + 2, nonsense)])
+            await w.until(lambda: any(f.behind for f in w.followed()))
+            await w.caught_up()
+            w.publish(3)
+            assert [f["data"]["id"] for f in await delivered(w)] == [3]
+
+    run(story)
+
+
 def test_values_of_another_kind_are_a_resync(expect_log: Any) -> None:
     expect_log("realtime.node", "makes no sense")
 
