@@ -216,6 +216,15 @@ class Subscription:
         self.events.clear()
         return sorted(held, key=lambda entry: entry[0])
 
+    def spare(self, told: Iterable[tuple[int, Change | Event]]) -> None:
+        """Let go of what the client is being sent through another subscription of the same channel."""
+        for offset, item in told:
+            if isinstance(item, Event):
+                self.events = [entry for entry in self.events if entry[0] != offset]
+            elif item.key in self.held and self.held[item.key][0] == offset:
+                del self.held[item.key]
+                self.came(item)
+
     def take_part(self, at_most: int) -> list[tuple[str, str]]:
         """The next objects, at least one if there is any, of together at most so many characters."""
         taken: list[tuple[str, str]] = []

@@ -238,6 +238,7 @@ class Snapshots:
 
     def _catch_up(self, subscription: Subscription) -> None:
         """Send what was held back, in order."""
+        sent = []
         for offset, item in subscription.let_go():
             if isinstance(item, Change) and subscription.judge(item, subscription.wants(item)) is not Verdict.SEND:
                 continue
@@ -245,6 +246,16 @@ class Snapshots:
                 continue
             for key, text in subscription.frames(offset, item):
                 self._put(subscription, text, key)
+            sent.append((offset, item))
+        self._spare(subscription, sent)
+
+    def _spare(self, subscription: Subscription, sent: list[tuple[int, Change | Event]]) -> None:
+        """A frame of a channel is for all that the client has of it: others that were suspended with this one need not
+        be sent it again."""
+        for channel in self._channels.of(subscription):
+            for other in channel.of(subscription.connection):
+                if other.suspended is State.LIVE:
+                    other.spare(sent)
 
     def _overtaken(self, subscription: Subscription, item: Change | Event) -> bool:
         """Whether another subscription of the client has shown something newer: a frame of a channel is for all that
@@ -258,12 +269,13 @@ class Snapshots:
 
     def _release(self, subscription: Subscription) -> None:
         subscription.state = State.LIVE
-        self._catch_up(subscription)
         if subscription.stale and subscription.sent is None:
+            # Told before whatever is of the new epoch.
             subscription.stale = False
             subscription.epoch = None
             for name in subscription.channels:
                 self._put(subscription, resync(name), ("resync", name))
+        self._catch_up(subscription)
         self.check(subscription)
 
     def _go_on(self, subscription: Subscription) -> None:

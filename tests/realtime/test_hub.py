@@ -779,6 +779,65 @@ def test_a_stream_lost_while_suspended_is_told_on_resuming(hub: FakeHub) -> None
     assert [sent["type"] for sent in client.frames()] == ["resync"]
 
 
+def test_what_came_after_the_new_beginning_is_told_behind_it(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = live(hub, client)
+    hub.suspend(subscription)
+    hub.resync("device", ("e2", 0))
+    hub.publish(device(17, 9), 1)
+    hub.resume(subscription)
+    hub.run()
+    assert [sent["type"] for sent in client.frames()] == ["resync", "change"]
+
+
+def test_what_was_held_for_several_of_a_channel_is_sent_once(hub: FakeHub) -> None:
+    client = FakeClient()
+    both = [live(hub, client, at(3), "first"), live(hub, client, at(3), "second")]
+    client.frames()
+    for subscription in both:
+        hub.suspend(subscription)
+    hub.publish(device(1, 2), 11)
+    hub.publish(device(2, 3, 4, (3,)), 12)
+    for subscription in both:
+        hub.resume(subscription)
+        hub.run()
+    hub.publish(device(1, 4), 13)
+    hub.run()
+    assert actions(client) == [("updated", 1), ("deleted", 2), ("updated", 1)]
+
+
+def test_what_only_one_of_a_channel_held_is_sent_for_it(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = live(hub, client, at(3), "first")
+    hub.suspend(first)
+    hub.publish(device(1, 2), 11)
+    second = follow(hub, client, at(3), "second")
+    hub.publish(device(2, 3), 12)
+    hub.snapshot(second, [lamp(1, 2), lamp(2, 3)], {}, ("e1", 12))
+    hub.run()
+    client.frames()
+    hub.suspend(second)
+    hub.publish(device(3, 4), 13)
+    hub.resume(second)
+    hub.resume(first)
+    hub.run()
+    assert actions(client) == [("updated", 3), ("updated", 1), ("updated", 2)]
+
+
+def test_what_one_of_a_channel_had_seen_is_sent_to_the_other(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = follow(hub, client, at(3), "first")
+    hub.snapshot(first, [lamp(1, 2)], {"1": (2, True)}, AT)
+    second = live(hub, client, at(3), "second")
+    for subscription in (first, second):
+        hub.suspend(subscription)
+    hub.publish(device(1, 2), 11)
+    for subscription in (first, second):
+        hub.resume(subscription)
+    hub.run()
+    assert [f["data"]["id"] for f in client.frames() if f["type"] == "change"] == [1]
+
+
 # -- old clients ----------------------------------------------------------------------------------------------------
 
 
