@@ -41,8 +41,8 @@ _NUMBER = re.compile(r"[-+]?\d{1,100}(\.\d{1,100})?")
 
 @dataclass(frozen=True)
 class Kind:
-    """The type of one filter field, with the bounds of its column: a value outside them cannot be there, and a database
-    driver may stumble over it."""
+    """The type of one filter field, with the bounds of its column (of durations in microseconds): a value outside them
+    cannot be there, and a database driver may stumble over it."""
 
     name: str
     minimum: int | None = None
@@ -146,7 +146,7 @@ def _time(kind: Kind, value: Any) -> dt.time:
 
 def _duration(kind: Kind, value: Any) -> dt.timedelta:
     if isinstance(value, dt.timedelta):
-        return value
+        return _bounded(kind, value)
     found = _DURATION.fullmatch(value)
     if found is None or value[-1] in "PT":
         raise ValueError("not an ISO 8601 duration")
@@ -158,7 +158,12 @@ def _duration(kind: Kind, value: Any) -> dt.timedelta:
         seconds=int(seconds),
         microseconds=int(fraction.ljust(6, "0")),
     )
-    return -length if sign == "-" else length
+    return _bounded(kind, -length if sign == "-" else length)
+
+
+def _bounded(kind: Kind, length: dt.timedelta) -> dt.timedelta:
+    _bound(kind, length // dt.timedelta(microseconds=1))
+    return length
 
 
 def _uuid(kind: Kind, value: Any) -> uuid.UUID:

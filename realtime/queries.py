@@ -65,6 +65,9 @@ def kind_of(field: Field[Any, Any]) -> Kind | None:
         digits: Any = getattr(field, "max_digits", None)
         most = 10 ** (digits - places)
         return Kind(name, -most, most, places=places)
+    if name == "duration":
+        # Microseconds: what SQLite keeps them as, and 292,000 years.
+        return Kind(name, -(2**63), 2**63 - 1)
     return Kind(name, length=field.max_length) if name == "text" else Kind(name)
 
 

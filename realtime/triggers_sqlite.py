@@ -153,13 +153,14 @@ class SQLite(Dialect):
 
     def _state(self, watch: Watch, row: str) -> str:
         """A JSON object of the kept columns, as SQL. json_object refuses blobs, writes infinities that JSON does not
-        know, and rounds 20.000000000000004 to 20.0: hence hexadecimal and text."""
+        know, and rounds 20.000000000000004 to 20.0: hence hexadecimal and text. With 17 digits, which ought to be
+        enough, SQLite 3.40 writes two of a thousand numbers that are very large or very small as their neighbours."""
         pairs = []
         for column in watch.columns:
             value = f"{row}.{self.quote(column)}"
             pairs.append(
                 f"{_text(column)}, CASE typeof({value}) WHEN 'blob' THEN hex({value}) "
-                f"WHEN 'real' THEN printf('%!.17g', {value}) ELSE {value} END"
+                f"WHEN 'real' THEN printf('%!.26g', {value}) ELSE {value} END"
             )
         return f"json_object({', '.join(pairs)})"
 
