@@ -9,7 +9,8 @@
  *     await client.call("device", "update", { id: 17, desired: { on: true } });
  *     client.onStatus((status) => pill.show(status));
  *
- * What it promises: a collection equals the server's objects whenever its state is `live`; a call is sent once at most,
+ * What it promises: a collection equals the server's objects whenever its state is `live` and the
+ * status is not `behind` (then the server itself does not know the newest ones); a call is sent once at most,
  * and when its answer did not come it rejects with the code `disconnected`; after any cut everything that is subscribed
  * continues where it was; objects of somebody who has signed out are not shown any more.
  */
@@ -224,6 +225,9 @@ export class Client {
       case "heartbeat":
         this._heartbeat(frame);
         break;
+      case "health":
+        this._healthy(frame);
+        break;
       case "change":
       case "data":
       case "resync":
@@ -244,6 +248,15 @@ export class Client {
     }
   }
 
+  /** @param {import("./wire.js").Health} health */
+  _healthy(health) {
+    const before = this._status.report.health;
+    this._status.heard(health);
+    // What was refused meanwhile need not wait for the end of a pause that grew with the outage.
+    if ((before?.behind && !health.behind) || (before?.saving === false && health.saving)) this._subscriptions.hurry();
+    this._review();
+  }
+
   /** @param {boolean} wasOpen */
   _lost(wasOpen) {
     this._life += 1;
@@ -253,6 +266,7 @@ export class Client {
     if (wasOpen || phase !== "waiting") this._status.notAsked();
     this._calls.rejectAll(new RealtimeError(code, "The connection was lost before the answer came."));
     this._subscriptions.cut();
+    this._status.heard(null);
     // Whoever sits before the page now is not known to be who was.
     if (phase === "signed_out") this._subscriptions.forgetAll();
   }

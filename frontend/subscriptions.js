@@ -14,6 +14,8 @@ const LIST_BYTES = MAX_CALL_BYTES / 4;
 const ANSWER_TIMEOUT = 20_000;
 /** After a refusal that is temporary. */
 const REFUSED_DELAYS = { first: 1_000, longest: 15_000 };
+/** When the server says that it is well again; spread, as all its clients hear it at once. */
+const WELL_DELAY = 1_000;
 
 /** @typedef {import("./subscription.js").Subscription} Subscription */
 
@@ -25,6 +27,7 @@ export class Subscriptions {
    */
   constructor({ clock, random }, calls, changed) {
     this._clock = clock;
+    this._random = random;
     this._calls = calls;
     this._changed = changed;
     this._backoff = new Backoff(random, REFUSED_DELAYS);
@@ -38,6 +41,8 @@ export class Subscriptions {
     /** @type {Set<Subscription>} to be asked for in this turn's call */
     this._wanted = new Set();
     this._scheduled = false;
+    /** @type {Set<Subscription>} refused for now, to be asked for again */
+    this._refused = new Set();
     /** @type {Set<unknown>} timers of this connection */
     this._timers = new Set();
   }
@@ -81,6 +86,7 @@ export class Subscriptions {
   cut() {
     this._connected = false;
     this._wanted.clear();
+    this._refused.clear();
     for (const timer of this._timers) this._clock.clearTimeout(timer);
     this._timers.clear();
     for (const subscription of [...this._followed.values()]) subscription.cut();
@@ -118,6 +124,15 @@ export class Subscriptions {
       else if (frame.type === "change" && subscription instanceof Collection) subscription.change(frame);
       else if (frame.type === "data" && subscription instanceof Channel) subscription.message(frame);
     }
+  }
+
+  /** What refused us is over: ask now instead of at the end of the pause. */
+  hurry() {
+    this._backoff.reset();
+    if (this._refused.size === 0) return;
+    this._after(this._random() * WELL_DELAY, () => {
+      for (const subscription of [...this._refused]) this._again(subscription);
+    });
   }
 
   /** @param {import("./wire.js").Positions} positions */
@@ -206,9 +221,14 @@ export class Subscriptions {
 
   /** @param {Subscription} subscription */
   _later(subscription) {
-    this._after(this._backoff.next(), () => {
-      if (this._followed.get(subscription.local) === subscription) this._askSoon(subscription);
-    });
+    this._refused.add(subscription);
+    this._after(this._backoff.next(), () => this._again(subscription));
+  }
+
+  /** @param {Subscription} subscription */
+  _again(subscription) {
+    if (!this._refused.delete(subscription)) return;
+    if (this._followed.get(subscription.local) === subscription) this._askSoon(subscription);
   }
 
   /**

@@ -2,7 +2,7 @@
  * Frames ↔ text, exactly as `docs/wire.md` says. Pure: no socket, no clock.
  *
  * Going out: `encodeCall`, `encodeBeat`. Coming in: `decode` answers a frame whose `type` is `reply`, `change`, `data`,
- * `resync`, `heartbeat` or `unknown` (a newer server may say more than this client knows: ignore those).
+ * `resync`, `heartbeat`, `health` or `unknown` (a newer server may say more than this client knows: ignore those).
  */
 
 import { RealtimeError } from "./errors.js";
@@ -39,7 +39,16 @@ export const MAX_CALL_BYTES = 64 * 1024;
  * @typedef {{type: "resync", channel: string, position: Positions | null}} Resync
  * @typedef {{type: "heartbeat", position: Positions | null}} Heartbeat
  * @typedef {{type: "unknown", frame: unknown}} Unknown
- * @typedef {Reply | Change | DataMessage | Resync | Heartbeat | Unknown} Frame
+ *
+ * @typedef {object} Health what the server knows to be broken
+ * @property {"health"} type
+ * @property {boolean} behind what is shown may be older than what is stored
+ * @property {boolean} saving false: nothing can be changed
+ * @property {boolean} complete false: something that should be shown is missing
+ * @property {number | null} since the server's time in milliseconds: when the first of it began
+ * @property {{part: string, since: number}[] | null} parts which, for those who may know
+ *
+ * @typedef {Reply | Change | DataMessage | Resync | Heartbeat | Health | Unknown} Frame
  */
 
 /**
@@ -81,6 +90,8 @@ export function decode(text) {
       return { type: "resync", channel: String(frame.channel), position: positions(frame.position) };
     case "heartbeat":
       return { type: "heartbeat", position: positions(frame.position) };
+    case "health":
+      return health(frame);
     default:
       return { type: "unknown", frame };
   }
@@ -156,6 +167,32 @@ function change(frame) {
     offset: typeof frame.offset === "number" ? frame.offset : null,
     gone: frame.action === "deleted" && (frame.gone ?? frame.data.gone ?? true) !== false,
   };
+}
+
+/**
+ * What a newer server may leave out is as if all were well.
+ * @param {Record<string, any>} frame
+ * @returns {Health}
+ */
+function health({ behind, saving, complete, since, parts }) {
+  const named = Array.isArray(parts) ? parts.filter(isRecord) : null;
+  return {
+    type: "health",
+    behind: behind === true,
+    saving: saving !== false,
+    complete: complete !== false,
+    since: time(since),
+    parts: named && named.map((one) => ({ part: String(one.part), since: time(one.since) ?? 0 })),
+  };
+}
+
+/**
+ * @param {unknown} text
+ * @returns {number | null}
+ */
+function time(text) {
+  const milliseconds = typeof text === "string" ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(milliseconds) ? null : milliseconds;
 }
 
 /**

@@ -33,7 +33,8 @@ const onScreen = new IntersectionObserver(
 export class Card extends LitElement {
   static properties = {
     device: { attribute: false },
-    connected: { attribute: false },
+    fresh: { attribute: false },
+    barrier: { attribute: false },
     viewOnly: { attribute: false },
     asking: { attribute: false },
     mine: { attribute: false },
@@ -43,7 +44,10 @@ export class Card extends LitElement {
     super();
     /** @type {Device} */
     this.device = /** @type {any} */ (undefined);
-    this.connected = false;
+    /** Whether what is shown is confirmed to be the truth. */
+    this.fresh = false;
+    /** @type {string | null} why no command makes sense now */
+    this.barrier = null;
     this.viewOnly = false;
     /** @type {Record<string, any> | null} */
     this.asking = null;
@@ -95,8 +99,8 @@ export class Card extends LitElement {
 
   /** @returns {Face} */
   face() {
-    const { connected, viewOnly, asking } = this;
-    return face(this.device, { now: this.now(), connected, viewOnly, asking });
+    const { barrier, viewOnly, asking } = this;
+    return face(this.device, { now: this.now(), barrier, viewOnly, asking });
   }
 
   /** @param {Map<string, any>} changed */
@@ -121,7 +125,7 @@ export class Card extends LitElement {
     const tone = { confirmed: "", pending: "pend", failed: "fail", offline: "dead", unknown: "dim" }[shown.state];
     const label = `card-${device.id}`;
     return html`<article
-      class="card ${tone} ${shown.on ? "on" : ""} ${shown.measures ? "sens" : ""} ${this._news ? "flash" : ""} ${this.connected ? "" : "stale"}"
+      class="card ${tone} ${shown.on ? "on" : ""} ${shown.measures ? "sens" : ""} ${this._news ? "flash" : ""} ${this.fresh ? "" : "stale"}"
       aria-labelledby=${label}
     >
       ${this._news ? html`<span class="news">${this._news}</span>` : nothing}
@@ -168,7 +172,7 @@ export class Card extends LitElement {
     const { asking } = this;
     if (shown.state === "pending") {
       const sent = asking && !this.device.pending;
-      return html`<span class="state warn">${sent ? "Sending…" : html`${shown.doing}… <span class="num">${this._words}</span>`}</span>`;
+      return html`<span class="state warn">${sent ? (this.fresh ? "Sending…" : "Asked, no news yet") : html`${shown.doing}… <span class="num">${this._words}</span>`}</span>`;
     }
     if (shown.state === "failed") {
       const { retry } = shown;
@@ -179,7 +183,7 @@ export class Card extends LitElement {
     if (shown.state === "offline") {
       return html`<span class="state">${icon("offline")} Offline <span class="num quiet">${this._words}</span></span>`;
     }
-    const hollow = shown.state === "unknown" || !this.connected;
+    const hollow = shown.state === "unknown" || !this.fresh;
     return html`<span class="age"><i class="dot ${hollow ? "hollow" : "good"}"></i><span class="num">${this._words}</span></span>${
       this.viewOnly && shown.toggle && shown.state === "confirmed" ? html`<span class="only">${icon("lock")} View only</span>` : nothing
     }`;

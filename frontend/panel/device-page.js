@@ -25,7 +25,8 @@ export class DevicePage extends LitElement {
     deviceId: { attribute: false },
     device: { attribute: false },
     admin: { attribute: false },
-    connected: { attribute: false },
+    fresh: { attribute: false },
+    barrier: { attribute: false },
   };
 
   constructor() {
@@ -37,7 +38,9 @@ export class DevicePage extends LitElement {
     this.device = undefined;
     /** @type {string | null} */
     this.admin = null;
-    this.connected = false;
+    this.fresh = false;
+    /** @type {string | null} */
+    this.barrier = null;
     /** @type {(() => void)[]} */
     this._undo = [];
     /** @type {Map<any, any>} */
@@ -105,7 +108,7 @@ export class DevicePage extends LitElement {
     const { device, live } = this;
     if (!device) return this._missing();
     const now = live.now();
-    const shown = face(device, { now, connected: this.connected, viewOnly: live.viewOnly(device), asking: live.asking(device.id) });
+    const shown = face(device, { now, barrier: this.barrier, viewOnly: live.viewOnly(device), asking: live.asking(device.id) });
     return html`
       <div class="headrow">
         <nav class="crumbs" aria-label="Breadcrumb">
@@ -138,7 +141,7 @@ export class DevicePage extends LitElement {
     const said = seenWords(shown, device, now);
     if (shown.state === "offline") return html`<span class="tag">${icon("offline")} Offline <span class="num">${said}</span></span>`;
     if (shown.state === "unknown") return html`<span class="tag">${said}</span>`;
-    if (!this.connected) return html`<span class="tag">Last value <span class="num">${said}</span></span>`;
+    if (!this.fresh) return html`<span class="tag">Last value <span class="num">${said}</span></span>`;
     return html`<span class="tag good">${icon("online")} ${title(device.presence)} · <span class="num">${said}</span></span>`;
   }
 
@@ -223,7 +226,7 @@ export class DevicePage extends LitElement {
     const count = rows.length;
     const last = this._points[this._points.length - 1];
     // A switch tells only its changes: until now it stands as it stood.
-    if (steps && last && this.connected && face(device, { now: 0, connected: true, viewOnly: false }).state !== "offline") this._extend(last);
+    if (steps && last && this.fresh && face(device, { now: 0, barrier: null, viewOnly: false }).state !== "offline") this._extend(last);
     return html`<section class="box" aria-labelledby="chart-title">
       <header><h2 id="chart-title">${label}</h2><p class="quiet">the newest ${counted(count, "value")}</p></header>
       ${this._points.length < 2 ? html`<p class="none">There is no history yet.</p>` : html`<marsh-chart .points=${this._points} .steps=${steps} .unit=${schema?.unit ?? ""} .label=${label}></marsh-chart>`}

@@ -44,7 +44,7 @@ import { age, clockTime, number, title } from "./words.js";
  *
  * @typedef {object} Moment
  * @property {number} now the server's time in milliseconds
- * @property {boolean} connected whether what is shown is confirmed to be the truth, so that commands make sense
+ * @property {string | null} barrier why no command makes sense now, or null
  * @property {boolean} viewOnly
  * @property {Record<string, any> | null} [asking] a wish of ours the server has not answered yet
  *
@@ -242,13 +242,12 @@ function equal(a, b) {
  * @param {Moment} moment
  * @returns {string | null}
  */
-function lockOf(device, state, { connected, viewOnly }) {
+function lockOf(device, state, { barrier, viewOnly }) {
   if (viewOnly) return "View only";
   if (device.enabled === false) return "The device is switched out of use";
   if (state === "offline") return "The device is offline";
   if (state === "unknown") return "Its state is not known yet";
-  if (!connected) return "No connection to the server";
-  return null;
+  return barrier;
 }
 
 /**

@@ -87,7 +87,8 @@ function sections(live, found) {
           (device) => device.id,
           (device) => html`<marsh-card
             .device=${device}
-            .connected=${live.connected}
+            .fresh=${live.fresh}
+            .barrier=${live.barrier}
             .viewOnly=${live.viewOnly(device)}
             .asking=${live.asking(device.id)}
             .mine=${live.mine(device.id)}

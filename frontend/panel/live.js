@@ -9,8 +9,11 @@ import { connect } from "../client.js";
 import { face, mainKey, time } from "./device.js";
 import { History } from "./history.js";
 
-/** The device's own change follows its reply at once; without one the wish was already fulfilled. */
-const AFTER_REPLY = 1_500;
+/**
+ * The device's own change follows its reply at once; without one the wish was already fulfilled, or changes are delayed,
+ * which the server says by then.
+ */
+const AFTER_REPLY = 3_000;
 /** By then the server has ended every wish one way or another. */
 const LONGEST_WISH = 15_000;
 /** Lines of history that are asked for at the same time: the server answers 20 calls a second per connection. */
@@ -48,6 +51,11 @@ export class Live extends EventTarget {
     /** @type {Device[]} */
     this._seeds = [];
     this._seeding = 0;
+    /** @type {[Device["id"], Record<string, any>][]} obeyed, but what came of it is delayed */
+    this._unseen = [];
+    this._behind = false;
+    /** @type {import("../status.js").Name | null} */
+    this._name = null;
   }
 
   start() {
@@ -72,16 +80,30 @@ export class Live extends EventTarget {
       this._tell();
     });
     this.client.onStatus((status) => {
-      if (status.name === "offline") this._say("Connection lost");
-      if (status.name === "live") this._say("Connected");
+      const { name, health } = status;
+      if (name !== this._name && name === "offline") this._say("Connection lost");
+      if (name !== this._name && name === "live") this._say(this._name === "behind" ? "What is shown is up to date again" : "Connected");
+      this._name = name;
+      this._noticed(health?.behind ?? false);
       this._tell();
     });
   }
 
-  /** Whether what is shown is confirmed to be the truth: only then does a command make sense. */
-  get connected() {
+  /** Whether what is shown is confirmed to be the truth. */
+  get fresh() {
+    return this._linked && this.state === "live" && !this.client.status.health?.behind;
+  }
+
+  /** @returns {string | null} why no command makes sense now; one that can be obeyed does, though its effect is shown later */
+  get barrier() {
+    if (!this._linked) return "No connection to the server";
+    if (this.client.status.health?.saving === false) return "Nothing can be saved at the moment";
+    return this.state === "live" ? null : "What is shown is not up to date yet";
+  }
+
+  get _linked() {
     const { name } = this.client.status;
-    return (name === "live" || name === "catching_up") && this.state === "live";
+    return name === "live" || name === "behind" || name === "catching_up";
   }
 
   /** @returns {number} */
@@ -144,14 +166,32 @@ export class Live extends EventTarget {
     this._tell();
     try {
       await this.client.call("device", verb, args);
-      setTimeout(() => this._answered(device.id, desired), AFTER_REPLY);
+      setTimeout(() => this._replied(device.id, desired), AFTER_REPLY);
       setTimeout(() => this._ended(device.id, desired), LONGEST_WISH);
-      this._told({ device, undo });
+      this._told(this.fresh ? { device, undo } : { text: `${device.name}: asked. You will see what came of it.` });
     } catch (error) {
       this._answered(device.id, desired);
       this._ended(device.id, desired);
       this._told({ text: `${device.name}: ${reasonOf(/** @type {RealtimeError} */ (error))}` });
     }
+  }
+
+  /**
+   * The server obeyed long enough ago to see it. As long as changes are delayed the wish stands on the card: nobody
+   * knows yet what became of it.
+   * @param {Device["id"]} id
+   * @param {Record<string, any>} desired
+   */
+  _replied(id, desired) {
+    if (this._behind) this._unseen.push([id, desired]);
+    else this._answered(id, desired);
+  }
+
+  /** @param {boolean} behind */
+  _noticed(behind) {
+    this._behind = behind;
+    if (behind) return;
+    for (const [id, desired] of this._unseen.splice(0)) this._answered(id, desired);
   }
 
   /**
@@ -182,7 +222,7 @@ export class Live extends EventTarget {
   _changed(before, after) {
     this._record(after);
     if (before && (after.pending || before.desired !== after.desired)) this._asking.delete(after.id);
-    const shown = face(after, { now: 0, connected: true, viewOnly: false });
+    const shown = face(after, { now: 0, barrier: null, viewOnly: false });
     if (before && before.is_on !== after.is_on && after.is_on != null) {
       this._say(`${after.name} is ${(shown.toggle ? shown.value : after.is_on ? "on" : "off").toLowerCase()}`);
     }
@@ -206,6 +246,7 @@ export class Live extends EventTarget {
     this._mine.clear();
     this._seeded.clear();
     this._seeds = [];
+    this._unseen = [];
   }
 
   async _seedNext() {

@@ -125,7 +125,7 @@ export class Panel extends LitElement {
       return html`<div class="notice">${icon("lock")}<h2>Signed out</h2><p>Nothing is shown until you sign in again.</p><a class="button primary" href="/signin/?next=${next}">Sign in</a></div>`;
     }
     if (address.screen === "devices") return devicesScreen(this._live, address.filter, { admin: this.dataset.admin ?? null });
-    if (address.screen === "device") return html`<marsh-device .live=${this._live} .deviceId=${address.id} .device=${this._live.devices.get(address.id)} .admin=${this.dataset.admin ?? null} .connected=${this._live.connected}></marsh-device>`;
+    if (address.screen === "device") return html`<marsh-device .live=${this._live} .deviceId=${address.id} .device=${this._live.devices.get(address.id)} .admin=${this.dataset.admin ?? null} .fresh=${this._live.fresh} .barrier=${this._live.barrier}></marsh-device>`;
     return html`<div class="notice">${icon("search")}<h2>There is no such page</h2><a class="button" href="/" data-link>All devices</a></div>`;
   }
 

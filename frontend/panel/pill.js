@@ -6,6 +6,7 @@ import { LitElement, html, nothing } from "lit";
 
 import { icon } from "./icon.js";
 import { everySecond } from "./ticker.js";
+import { pillWord, trouble } from "./trouble.js";
 import { clockTime } from "./words.js";
 
 /** A cut shorter than this needs no bar across the page: waking a phone would show one each time. */
@@ -21,6 +22,7 @@ const LOOKS = {
   connecting: ["calm", "Connecting"],
   live: ["good", "Live"],
   catching_up: ["calm", "Catching up"],
+  behind: ["warn", "Delayed"],
   offline: ["warn", "Offline"],
   signed_out: ["bad", "Signed out"],
   closed: ["bad", "Disconnected"],
@@ -75,8 +77,8 @@ class Watcher extends LitElement {
 export class Pill extends Watcher {
   render() {
     if (!this._report) return nothing;
-    const [tone, word] = LOOKS[this._report.name];
-    const { roundTrip } = this._report;
+    const { name, health, roundTrip } = this._report;
+    const [tone, word] = ((name === "live" || name === "behind") && pillWord(health)) || LOOKS[name];
     return html`<span class="pill ${tone}"><i class="pulse"></i>${word}${roundTrip === null ? nothing : html` <small class="num">${roundTrip} ms</small>`}</span>`;
   }
 }
@@ -111,6 +113,11 @@ export class Bar extends Watcher {
 
   render() {
     const report = this._report;
+    return html`${this._connection(report)}<div role="status">${this._health(report)}</div>`;
+  }
+
+  /** @param {Report | null} report */
+  _connection(report) {
     if (report?.name === "offline" && Date.now() - this._since >= BLINK) return this._offline(report);
     if (report?.name === "signed_out") {
       const next = encodeURIComponent(location.pathname + location.search);
@@ -123,6 +130,15 @@ export class Bar extends Watcher {
         <button type="button" class="button small" @click=${() => this.client?.connect()}>Try again</button></div>`;
     }
     return nothing;
+  }
+
+  /** @param {Report | null} report */
+  _health(report) {
+    // Without a connection nobody knows how the server is now, and the bar above says enough.
+    if (!report?.health || !["live", "behind", "catching_up"].includes(report.name)) return nothing;
+    const { tone, what, means, parts } = trouble(report.health, this.client?.now() ?? Date.now());
+    return html`<div class="bar health ${tone}">${icon(tone === "calm" ? "tools" : "warning")}
+      <div><p><b>${what}</b> ${means}</p>${parts.length === 0 ? nothing : html`<ul>${parts.map((part) => html`<li>${part}</li>`)}</ul>`}</div></div>`;
   }
 
   /** @param {Report} report */

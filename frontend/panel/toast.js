@@ -67,7 +67,7 @@ export class Toast extends LitElement {
   /** The truth as it is now, not as it was wished. @param {Device} asked */
   _words(asked) {
     const device = this.current(asked.id) ?? asked;
-    const shown = face(device, { now: 0, connected: true, viewOnly: false });
+    const shown = face(device, { now: 0, barrier: null, viewOnly: false });
     if (shown.state === "pending") return `${device.name}: ${shown.doing.toLowerCase()}…`;
     if (shown.state === "failed") return `${device.name}: ${shown.problem.toLowerCase()}`;
     return `${device.name} is ${shown.value.toLowerCase()}${shown.unit && ` ${shown.unit}`}`;

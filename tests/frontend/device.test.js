@@ -4,7 +4,7 @@ import test from "node:test";
 import { face, mainKey, needsAttention, seenWords, words } from "../../frontend/panel/device.js";
 
 const NOW = Date.parse("2026-01-01T12:00:00Z");
-const USUAL = { now: NOW, connected: true, viewOnly: false };
+const USUAL = { now: NOW, barrier: null, viewOnly: false };
 
 /**
  * A relay that is off and said so two seconds ago.
@@ -77,7 +77,7 @@ for (const [name, failed, expected] of PROBLEMS) {
 test("what failed can be asked again, but not by those who only watch", () => {
   assert.equal(face(relay(FAILED), USUAL).retry, true);
   assert.equal(face(relay(FAILED), { ...USUAL, viewOnly: true }).retry, false);
-  assert.equal(face(relay(FAILED), { ...USUAL, connected: false }).retry, false);
+  assert.equal(face(relay(FAILED), { ...USUAL, barrier: "No connection to the server" }).retry, false);
 });
 
 test("a newer wish hides the failure of the former", () => {
@@ -106,7 +106,7 @@ test("unknown is neither off nor offline", () => {
 const LOCKS = [
   [{}, {}, null],
   [{}, { viewOnly: true }, "View only"],
-  [{}, { connected: false }, "No connection to the server"],
+  [{}, { barrier: "No connection to the server" }, "No connection to the server"],
   [{ enabled: false }, {}, "The device is switched out of use"],
 ];
 for (const [more, moment, locked] of LOCKS) {
