@@ -103,8 +103,26 @@ def database(url: str, data: Path) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL names no database; write postgresql://user:password@host:5432/name")
     # A minute spares a worker thread most connects and still lets go of what it no longer uses.
     chosen["CONN_MAX_AGE"] = 60
-    chosen["OPTIONS"] = {"connect_timeout": 5, **chosen.get("OPTIONS", {})}
+    chosen["OPTIONS"] = {**_postgresql(), **chosen.get("OPTIONS", {})}
     return chosen
+
+
+def _postgresql() -> dict[str, Any]:
+    """No thread waits for ever: neither for a server that is gone nor for a writer that is frozen. Any of these can be
+    replaced in the URL, `?options=` for the last two."""
+    return {
+        "connect_timeout": 5,
+        # A network that swallows packets is noticed after 5 + 3 × 2 s; Linux' own keepalive takes two hours.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        # The same for what was sent and not acknowledged; in milliseconds.
+        "tcp_user_timeout": 11_000,
+        # A process that is stopped, or its machine gone, inside a transaction keeps its rows from every other writer;
+        # nothing here leaves a transaction idle for a minute. And whoever waits for such a row gives up before the
+        # caller of a verb does (10 s), so that the verb's thread is free again.
+        "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=8s",
+    }
 
 
 def _sqlite(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Pure: others look, and tell what they found; `state` is what people may be told.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # This server does not follow the bus, so what others publish does not arrive.
@@ -34,7 +34,7 @@ INCOMPLETE = frozenset({OBJECTS})
 FOLLOWS = {JOURNAL: (BUS, DATABASE), RELAY: (DATABASE,), OBJECTS: (DATABASE,)}
 
 # Seconds in which something must be broken all the time before it is told. What has its own deadline waits no longer.
-PATIENCE: Mapping[str, float] = {BUS: 0.5, DATABASE: 0.5, DISK: 0.0, RELAY: 3.0, JOURNAL: 0.5, OBJECTS: 0.0, SPACE: 0.0}
+PATIENCE: dict[str, float] = {BUS: 0.5, DATABASE: 0.5, DISK: 0.0, RELAY: 3.0, JOURNAL: 0.5, OBJECTS: 0.0, SPACE: 0.0}
 # Seconds in which all must be well before that is told.
 RELIEF = 1.0
 

@@ -87,6 +87,15 @@ def test_a_postgresql_address_is_taken_apart(tmp_path: Path) -> None:
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["PASSWORD"], database["PORT"], database["NAME"]) == ("p@ss", 5433, "light")
     assert database["OPTIONS"]["sslmode"] == "require"
+    assert "lock_timeout" in database["OPTIONS"]["options"]
+
+
+def test_what_keeps_postgresql_from_waiting_for_ever_can_be_replaced_in_the_address(tmp_path: Path) -> None:
+    url = "postgresql://marsh@db.example.org/light?options=-c%20lock_timeout%3D0&connect_timeout=30"
+    options = settings(tmp_path, DATABASE_URL=url)["DATABASES"]["default"]["OPTIONS"]
+    assert options["options"] == "-c lock_timeout=0"
+    assert int(options["connect_timeout"]) == 30
+    assert options["keepalives_idle"] == 5
 
 
 def test_the_secret_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ START_LIMIT = 60  # seconds; migrations and the demo on a busy two-core machine
 class DemoServer:
     """`server.py` on a port of its own, with its own data; `stop` and `start` keep both."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *words: str, **environment: str) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -27,7 +27,9 @@ class DemoServer:
             "DJANGO_SETTINGS_MODULE": "project.settings",
             "MARSHLIGHT_DATA": str(directory),
             "MARSHLIGHT_URL": self.url.rstrip("/"),
+            **environment,
         }
+        self.words = words
         self.process: subprocess.Popen[bytes] | None = None
         self.manage("migrate", "--verbosity", "0")
         self.manage("demo", "--password-file", str(directory / "passwords"))
@@ -39,7 +41,7 @@ class DemoServer:
         ready.unlink(missing_ok=True)
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "server.py", "--port", str(self.port), "--ready-file", str(ready)],
+                [sys.executable, "server.py", "--port", str(self.port), "--ready-file", str(ready), *self.words],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
