@@ -14,6 +14,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.promise.report import Report
+    from tests.promise.schedule import Planned
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -52,7 +57,6 @@ def main(words: list[str]) -> int:
     from tests.promise.report import Report
     from tests.promise.schedule import schedule
     from tests.promise.site import PAIRS
-    from tests.promise.trial import trials
 
     chosen = arguments(words)
     found = 0
@@ -64,19 +68,31 @@ def main(words: list[str]) -> int:
             continue
         report = Report(chosen.report, pair, chosen.seed, len(planned))
         print(f"{pair}: {len(planned)} faults, seed {chosen.seed}; {report.path}", flush=True)
-        with trials(pair, chosen.seed) as running:
-            for one in planned:
-                print(f"{one}", end="", flush=True)
-                with shared(chosen.lock):
-                    verdict = running.run(one)
-                report.add(verdict)
-                slowest = "never" if verdict.slowest is None else f"{verdict.slowest:.2f} s"
-                print(f" [{verdict.detail}] equal after {slowest}", flush=True)
-                for finding in verdict.findings:
-                    print(f"      {finding}", flush=True)
-                found += len(verdict.findings)
+        while planned:
+            planned = _some(pair, chosen, planned, report)
+        found += sum(report.found().values())
         print(report.text().partition("\n## ")[0], flush=True)
     return 1 if found else 0
+
+
+def _some(pair: str, chosen: argparse.Namespace, planned: list[Planned], report: Report) -> list[Planned]:
+    """Fault after fault, until one leaves the site in a state in which no other can be judged; what is left."""
+    from tests.promise.trial import trials
+
+    with trials(pair, chosen.seed) as running:
+        for place, one in enumerate(planned):
+            print(f"{one}", end="", flush=True)
+            with shared(chosen.lock):
+                verdict, goes_on = running.run(one)
+            report.add(verdict)
+            slowest = "never" if verdict.slowest is None else f"{verdict.slowest:.2f} s"
+            print(f" [{verdict.detail}] equal after {slowest}", flush=True)
+            for finding in verdict.findings:
+                print(f"      {finding}", flush=True)
+            if not goes_on:
+                print("      a new site for the others", flush=True)
+                return planned[place + 1 :]
+    return []
 
 
 if __name__ == "__main__":

@@ -55,7 +55,15 @@ class ToRedis(OfALine):
 
 @fault("line to the database")
 class ToDatabase(OfALine):
+    """A driver learns of a network that is gone only from the system, after `tcp_user_timeout`; here it does when the
+    line is mended."""
+
     pairs = ON_POSTGRESQL
+
+    def end(self) -> None:
+        for line in self.broken:
+            line.give_up()
+        super().end()
 
     def lines(self) -> list[Proxy]:
         return self.some([line.database for line in self.site.lines if line.database])

@@ -42,6 +42,10 @@ class Proxy:
         """Nobody is told and no byte passes: a cable is pulled, a phone leaves the network."""
         self._each(Pair.vanish)
 
+    def give_up(self) -> None:
+        """What vanished is given up by the systems at both ends, as after TCP's own time-outs: an error for both."""
+        self._each(Pair.give_up)
+
     def leave(self) -> None:
         """The client is told, the server is not: it keeps a half-open connection."""
         self._each(Pair.leave)
@@ -110,6 +114,7 @@ class Pair:
         self._proxy = proxy
         self._client, self._server = client, server
         self._gone = self._reset = False
+        self._given_up = threading.Event()
         self.running = 2
         self._guard = threading.Lock()
         for one in (client, server):
@@ -125,7 +130,14 @@ class Pair:
 
     def finish(self) -> None:
         if not self._gone or self._proxy.ended.is_set():
+            self._given_up.set()
             self._shut(self._client, self._server)
+
+    def give_up(self) -> None:
+        if self._gone:
+            self._gone = False
+            self.reset()
+            self._given_up.set()
 
     def reset(self) -> None:
         if self._gone:
@@ -148,7 +160,7 @@ class Pair:
         with contextlib.suppress(OSError):
             self._pass(source, sink)
         if self._gone:
-            self._proxy.ended.wait()
+            self._given_up.wait()
         self._shut(*((self._client, self._server) if not self._reset else ()))
         with self._guard:
             self.running -= 1

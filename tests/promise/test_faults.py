@@ -52,7 +52,7 @@ def test_after_each_fault_every_screen_equals_the_database(
         for number, (kind, time) in enumerate(SHORT[pair]):
             seconds = sum(KINDS[kind].lasts) / 2
             planned = Planned(number, kind, time, seconds, number % 2 == 0, f"{pair} {SEED} {number}")
-            verdict = running.run(planned)
+            verdict, _ = running.run(planned)
             print(f"{pair}: {planned} [{verdict.detail}]: equal after {verdict.slowest} s")
             assert verdict.findings == [], (planned, verdict)
 

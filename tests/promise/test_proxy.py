@@ -104,3 +104,14 @@ def test_what_was_held_comes_later(line: Line) -> None:
     line.server.settimeout(LIMIT)
     line.proxy.release()
     assert line.server.recv(1) == b"c"
+
+
+def test_what_vanished_is_an_error_once_it_is_given_up(line: Line) -> None:
+    line.proxy.vanish()
+    line.client.sendall(b"c")
+    assert silent(line.server) and silent(line.client)
+    line.proxy.give_up()
+    for end in (line.client, line.server):
+        end.settimeout(LIMIT)
+        with pytest.raises(ConnectionResetError):
+            end.recv(1)

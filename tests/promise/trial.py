@@ -72,7 +72,18 @@ class Trials:
         self.house = house
         self.crowd = crowd
 
-    def run(self, planned: Planned) -> Verdict:
+    def run(self, planned: Planned) -> tuple[Verdict, bool]:
+        """And whether another can follow: not if some clients are not served any more."""
+        verdict = self._run(planned)
+        try:
+            self.settle()
+        except AssertionError:
+            left = [person.name for person in self.crowd.people.values() if not person.judge.settled]
+            verdict.findings.append(f"never equal: {', '.join(left)}: not served again")
+            return verdict, False
+        return verdict, True
+
+    def _run(self, planned: Planned) -> Verdict:
         kind = KINDS[planned.kind]
         fault = kind(self.site, self.crowd, random.Random(planned.seed), planned.time, planned.seconds)
         complaints = len(self.site.complaints())
@@ -114,14 +125,14 @@ class Trials:
             sorted(set(self.site.complaints()[complaints:])),
         )  # fmt: skip
 
-    def settle(self) -> None:
+    def settle(self, limit: float = 20) -> None:
         """Everybody who may be is connected, and sees what there is."""
 
         def settled() -> bool:
             self.crowd.listen()
             return all(person.judge.settled for person in self.crowd.people.values())
 
-        until(settled, "a settled crowd", 20)
+        until(settled, "a settled crowd", limit)
 
     # -- private -----------------------------------------------------------------------------------------------------
 
