@@ -13,6 +13,7 @@ class PromiseConfig(AppConfig):
 
     def ready(self) -> None:
         if directory := os.environ.get("PROMISE_POINTS"):
-            from tests.promise import points
+            from tests.promise import points, sabotage
 
             points.install(Path(directory))
+            sabotage.install(Path(directory))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.promise import sabotage
 from tests.promise.faults import KINDS, kinds_of
 from tests.promise.schedule import Planned, schedule
 from tests.promise.site import PAIRS
@@ -55,6 +56,22 @@ def test_after_each_fault_every_screen_equals_the_database(
             verdict, _ = running.run(planned)
             print(f"{pair}: {planned} [{verdict.detail}]: equal after {verdict.slowest} s")
             assert verdict.findings == [], (planned, verdict)
+
+
+@pytest.mark.e2e
+def test_servers_that_are_wrong_are_found_out(django_db_blocker: Any) -> None:
+    """Over real servers and real frames, whatever the judge's own tests say."""
+    kinds_of("sqlite+memory")
+    with django_db_blocker.unblock(), trials("sqlite+memory", SEED) as running:
+        order = running.site.points / "sabotage"
+        for number, name in enumerate([*sabotage.WAYS, "leaked"]):
+            order.write_text(name)
+            planned = Planned(number, "fails at a point", number, 1.0, False, f"sabotage {number}")
+            verdict, _ = running.run(planned, patience=1.0)
+            found = {finding.partition(":")[0] for finding in verdict.findings}
+            print(f"{name}: {found}")
+            assert name in found
+            order.unlink()
 
 
 @pytest.mark.parametrize("pair", PAIRS)

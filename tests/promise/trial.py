@@ -72,9 +72,10 @@ class Trials:
         self.house = house
         self.crowd = crowd
 
-    def run(self, planned: Planned) -> tuple[Verdict, bool]:
-        """And whether another can follow: not if some clients are not served any more."""
-        verdict = self._run(planned)
+    def run(self, planned: Planned, patience: float = LIMIT * SCALE + PATIENCE) -> tuple[Verdict, bool]:
+        """And whether another can follow: not if some clients are not served any more. After `patience` seconds what is
+        wrong is wrong for ever."""
+        verdict = self._run(planned, patience)
         try:
             self.settle()
         except AssertionError:
@@ -83,7 +84,7 @@ class Trials:
             return verdict, False
         return verdict, True
 
-    def _run(self, planned: Planned) -> Verdict:
+    def _run(self, planned: Planned, patience: float) -> Verdict:
         kind = KINDS[planned.kind]
         fault = kind(self.site, self.crowd, random.Random(planned.seed), planned.time, planned.seconds)
         complaints = len(self.site.complaints())
@@ -115,7 +116,7 @@ class Trials:
             self.crowd.calm.set()
         if errors := scribes.errors():
             raise AssertionError(f"{planned}: a writer failed: {errors}") from errors[0]
-        equal = self._judged(fault, over)
+        equal = self._judged(fault, over, patience)
         last = self.crowd.ledger.last
         findings = self._findings()
         fault.tidy()
@@ -136,20 +137,19 @@ class Trials:
 
     # -- private -----------------------------------------------------------------------------------------------------
 
-    def _judged(self, fault: Fault, over: float) -> dict[str, float | None]:
+    def _judged(self, fault: Fault, over: float, patience: float) -> dict[str, float | None]:
         """By client, the seconds until it was equal."""
         crowd = self.crowd
         staying = [person for name, person in crowd.people.items() if name not in fault.ended]
         leaving = [crowd.people[name] for name in fault.ended]
         for person in leaving:
             person.judge.barred = over + DOOR * SCALE
-        patience = over + LIMIT * SCALE + PATIENCE
         while True:
             crowd.listen()
             base = max(over, crowd.ledger.last)
             equal = all(person.judge.equal_for(base) is not None for person in staying)
             closed = not any(person.judge.settled for person in leaving)
-            late = time.time() > max(patience, *(person.judge.barred + 1 for person in leaving), 0)
+            late = time.time() > max(over + patience, *(person.judge.barred + 1 for person in leaving), 0)
             if (equal and closed) or late:
                 break
             time.sleep(0.05)
