@@ -66,7 +66,8 @@ def test_servers_that_are_wrong_are_found_out(django_db_blocker: Any) -> None:
         order = running.site.points / "sabotage"
         for number, name in enumerate([*sabotage.WAYS, "leaked"]):
             order.write_text(name)
-            planned = Planned(number, "fails at a point", number, 1.0, False, f"sabotage {number}")
+            kind = "rights end in an outage" if name == "leaked" else "fails at a point"
+            planned = Planned(number, kind, 0, 1.0, False, f"sabotage {number}")
             verdict, _ = running.run(planned, patience=1.0)
             found = {finding.partition(":")[0] for finding in verdict.findings}
             print(f"{name}: {found}")
