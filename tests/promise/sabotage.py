@@ -11,7 +11,6 @@ from typing import Any
 
 from realtime.change import Change
 from realtime.hub import Hub
-from realtime.kicks import Kicks
 
 # Every so many changes something happens to one.
 EVERY = 4
@@ -36,19 +35,29 @@ def duplicated(publish: Publish, change: Change, offset: int, older: Change | No
     publish(change, offset)
 
 
-#: By the name that the judge must give to it; "leaked" is done elsewhere.
+def leaked(publish: Publish, change: Change, offset: int, older: Change | None) -> None:
+    """To those of the other location."""
+    _places.add((change.now or {}).get("location"))
+    for place in _places:
+        publish(replace(change, now={**(change.now or {}), "location": place}), offset)
+
+
+_places: set[Any] = set()
+
+#: By the name that the judge must give to it.
 WAYS: dict[str, Callable[[Publish, Change, int, Change | None], None]] = {
     "lost": lost,
     "phantom": phantom,
     "backwards": backwards,
     "duplicated": duplicated,
+    "leaked": leaked,
 }
 
 
 def install(directory: Path) -> None:
     """In this process, for good; harmless while the file is not there."""
     order = directory / "sabotage"
-    publish, judge = Hub.publish, Kicks.judge
+    publish = Hub.publish
     counting = itertools.count()
     # By object, two changes ago.
     known: dict[str, list[Change]] = {}
@@ -58,7 +67,7 @@ def install(directory: Path) -> None:
         trail.append(change)
         del trail[:-3]
         way = WAYS.get(order.read_text()) if order.exists() else None
-        if way is None or change.data is None or next(counting) % EVERY:
+        if way is None or change.data is None or change.stream != "device" or next(counting) % EVERY:
             publish(self, change, offset)
             return
 
@@ -69,9 +78,4 @@ def install(directory: Path) -> None:
         older = trail[0] if len(trail) == 3 and trail[0].data is not None else None
         way(at_once, change, offset, older)
 
-    def judging(self: Kicks, control: Any) -> None:
-        if not (order.exists() and order.read_text() == "leaked"):
-            judge(self, control)
-
     Hub.publish = publishing  # type: ignore[method-assign]
-    Kicks.judge = judging  # type: ignore[method-assign]
