@@ -22,8 +22,8 @@ class Bucket:
         # Since when calls have been coming before their time; None: they are not.
         self._since: float | None = None
 
-    def take(self) -> float:
-        """One call came: for how many seconds nothing more should be read."""
+    def take(self, count: int = 1) -> float:
+        """So many calls came: for how many seconds nothing more should be read."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self.per_second)
         self._at = now
@@ -32,7 +32,7 @@ class Bucket:
             self._since = None
         elif self._since is None:
             self._since = now
-        self._tokens -= 1
+        self._tokens -= count
         return max(0.0, -self._tokens / self.per_second)
 
     @property

@@ -65,6 +65,8 @@ def test_pong_and_goodbye_are_told() -> None:
         (peer(1, b"\xff"), 1007),
         (bytes((0x09, 0x80, 0, 0, 0, 0)), 1002),  # fragmented ping
         (bytes((0x89, 0xFE, 0, 126)), 1002),  # long ping
+        (bytes((0x81, 0xFE, 0, 5)), 1002),  # five bytes have a shorter form
+        (bytes((0x81, 0xFF)) + (200).to_bytes(8, "big"), 1002),
         (peer(8, b"\x03"), 1002),
         (peer(8, (1006).to_bytes(2, "big")), 1002),
         (peer(8, (999).to_bytes(2, "big")), 1002),
@@ -79,6 +81,16 @@ def test_a_broken_peer_is_told_with_the_right_code(data: bytes, code: int) -> No
     with pytest.raises(Fault) as caught:
         received(data)
     assert caught.value.code == code
+
+
+def test_nothing_behind_a_goodbye_is_read() -> None:
+    assert received(peer(8, b"\x03\xe8") + peer(1, b"late") + b"\xff" * 50) == [Closing(1000, "")]
+
+
+def test_frames_that_are_no_messages_are_counted() -> None:
+    reader = Reader(LIMIT)
+    reader.receive(peer(1, b"whole") + peer(9, b"") + peer(10, b"") + peer(1, b"a", final=False) + peer(0, b""))
+    assert reader.small == 3
 
 
 def test_a_long_close_reason_is_cut_between_characters() -> None:

@@ -58,3 +58,8 @@ def test_one_call_after_a_long_silence_is_no_flood(bucket: Bucket, clock: Clock)
     bucket.take()
 
     assert not bucket.flooding
+
+
+def test_many_may_come_at_once(bucket: Bucket) -> None:
+    assert bucket.take(40) == 0.0
+    assert bucket.take(10) == pytest.approx(0.5)
