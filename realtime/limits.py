@@ -17,7 +17,7 @@ class Limits:
     # A person clicks at most ten times a second; a page that loads asks for everything at once.
     calls_per_second: float = 20.0
     calls_burst: float = 40.0
-    # Pings, pongs and fragments of messages: a proxy may cut a message into a dozen, and nobody pings ten times a second.
+    # Pings, pongs, fragments: a proxy may cut a message into a dozen, and nobody pings ten times a second.
     frames_per_second: float = 100.0
     frames_burst: float = 400.0
     # Late answers slow an honest client down; who still floods after this long does not listen.
