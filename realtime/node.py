@@ -243,7 +243,7 @@ class Node:
 
     async def _read_once(self, following: Following) -> None:
         stream = following.stream
-        # Of these, whatever is not of the epoch read now is older than it.
+        # These are part of the answer, or a stranger's: whatever came from the bus is older than what it says now.
         old = len(following.waiting)
         following.overrun = False
         epoch, offset = (await self._bus.heads([stream.name]))[stream.name]
@@ -264,8 +264,7 @@ class Node:
             self._take(following, message, recorded=True)
             if count % TURN == 0:
                 await asyncio.sleep(0)
-        waiting = following.waiting
-        following.waiting = [m for i, m in enumerate(waiting) if i >= old or m.epoch == epoch]
+        del following.waiting[:old]
         self._take_waiting(following)
 
     def _take_waiting(self, following: Following) -> None:

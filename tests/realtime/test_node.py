@@ -267,6 +267,19 @@ def test_a_strangers_nonsense_takes_nobodys_place() -> None:
     run(story)
 
 
+def test_an_offset_that_the_bus_never_gave_holds_nothing_up() -> None:
+    async def story(w: World) -> None:
+        w.subscribe()
+        epoch, offset = (await w.bus.heads([THING]))[THING]
+        w.bus._send([Message(THING, epoch, offset + 1000, "{}")])
+        await w.until(lambda: any(f.behind for f in w.followed()))
+        await w.caught_up()
+        w.publish(2)
+        assert [f["data"]["id"] for f in await delivered(w)] == [2]
+
+    run(story)
+
+
 def test_values_of_another_kind_are_a_resync(expect_log: Any) -> None:
     expect_log("realtime.node", "makes no sense")
 
