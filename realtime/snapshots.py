@@ -60,10 +60,14 @@ class Snapshots:
         self._release(subscription)
 
     def replay(self, subscription: Subscription, missed: Iterable[tuple[int, Item]], position: Position) -> bool:
-        frames = [
-            (key, subscription.connection.transport.encode(text))
+        told = [
+            (offset, item)
             for offset, item in missed
             if isinstance(item, Change | Event) and not self._overtaken(subscription, item)
+        ]
+        frames = [
+            (key, subscription.connection.transport.encode(text))
+            for offset, item in told
             for key, text in subscription.frames(offset, item)
         ]
         if sum(len(frame) for _, frame in frames) > self._largest:
@@ -72,6 +76,7 @@ class Snapshots:
         self._reply(subscription, [], recovered=True, **self._opening(subscription, position))
         for key, frame in frames:
             self._turn.put(subscription.connection, frame, key)
+        self._spare(subscription, told)
         self._release(subscription)
         return True
 

@@ -806,6 +806,19 @@ def test_what_was_held_for_several_of_a_channel_is_sent_once(hub: FakeHub) -> No
     assert actions(client) == [("updated", 1), ("deleted", 2), ("updated", 1)]
 
 
+def test_what_was_held_is_not_sent_again_after_another_of_the_channel_continued(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = live(hub, client, at(3), "first")
+    hub.suspend(first)
+    held = device(1, 2)
+    hub.publish(held, 11)
+    second = follow(hub, client, at(3), "second")
+    hub.replay(second, [(11, held)], ("e1", 11))
+    hub.resume(first)
+    hub.run()
+    assert [f["data"]["id"] for f in client.frames() if f["type"] == "change"] == [1]
+
+
 def test_what_only_one_of_a_channel_held_is_sent_for_it(hub: FakeHub) -> None:
     client = FakeClient()
     first = live(hub, client, at(3), "first")
