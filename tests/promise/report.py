@@ -15,7 +15,8 @@ from tests.promise.trial import LIMIT, Verdict
 
 
 class Report:
-    """`<directory>/<pair>-<seed>.md` for people and `.json` for programs."""
+    """`<directory>/<pair>-<seed>.md` for people and `.json` for programs; beside them, what clients received of whom
+    something was found."""
 
     def __init__(self, directory: Path, pair: str, seed: int, planned: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -28,6 +29,9 @@ class Report:
     def add(self, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
         self._loads.append(os.getloadavg()[0])
+        for client, lines in verdict.trails.items():
+            name = f"{self.path.stem}-{verdict.number}-{client.replace(' ', '-')}.txt"
+            _put(self.path.with_name(name), "\n".join(lines))
         self.write()
 
     def write(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.promise.faults import KINDS, Fault
 from tests.promise.greenhouse import Greenhouse
 from tests.promise.installation import SCALE, until
 from tests.promise.judge import Finding
+from tests.promise.record import Mark, Received
 from tests.promise.schedule import Planned
 from tests.promise.scribe import Scribes
 from tests.promise.site import Site, site
@@ -31,6 +33,24 @@ DOOR = 5.0
 PATIENCE = 8.0
 # Writes before it breaks, and the time for them.
 WARM = (6, 1.5)
+
+
+def trail(received: Received) -> str:
+    """One line about what was received."""
+    if received.mark is not Mark.FRAME:
+        return f"{received.at:.4f} {received.mark.value}"
+    frame = json.loads(received.text)
+    told = frame.get("channel_data") or {}
+    words = [frame.get("type"), frame.get("action"), frame.get("channel"), frame.get("offset"), frame.get("position")]
+    words += [told.get("local_channel"), told.get("remote_channels")]
+    words += [
+        frame.get("context", {}).get(name) for name in ("state", "part", "more", "recovered", "position", "error")
+    ]
+    rows = frame.get("data") if isinstance(frame.get("data"), list) else [frame.get("data")]
+    shown = [
+        [row.get(n) for n in ("id", "acked_version", "location", "detail")] for row in rows if isinstance(row, dict)
+    ]
+    return f"{received.at:.4f} {' '.join(str(word) for word in words if word is not None)} {shown}"
 
 
 @dataclass
@@ -52,6 +72,8 @@ class Verdict:
     slowest_write: float
     #: What servers and relays logged as errors.
     logged: list[str] = field(default_factory=list)
+    #: By client of whom something was found, the last frames that it received.
+    trails: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def slowest(self) -> float | None:
@@ -61,7 +83,7 @@ class Verdict:
         return max((seconds or 0.0 for seconds in self.equal.values()), default=0.0)
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "trails"}
 
 
 class Trials:
@@ -118,12 +140,12 @@ class Trials:
             raise AssertionError(f"{planned}: a writer failed: {errors}") from errors[0]
         equal = self._judged(fault, over, patience)
         last = self.crowd.ledger.last
-        findings = self._findings()
+        findings, trails = self._findings()
         fault.tidy()
         return Verdict(
             planned.number, planned.kind, fault.detail, over - begun, begun <= last <= over, equal,
             [str(finding) for finding in findings], scribes.written(), dict(scribes.refused()), scribes.slowest,
-            sorted(set(self.site.complaints()[complaints:])),
+            sorted(set(self.site.complaints()[complaints:])), trails,
         )  # fmt: skip
 
     def settle(self, limit: float = 20) -> None:
@@ -161,15 +183,17 @@ class Trials:
                 person.judge.findings.append(Finding("leaked", person.name, "", None, now, "still connected"))
         return {person.name: person.judge.conclude(base, LIMIT * SCALE, now) for person in staying}
 
-    def _findings(self) -> list[Finding]:
-        """What was found, and whoever it was found of begins anew."""
+    def _findings(self) -> tuple[list[Finding], dict[str, list[str]]]:
+        """What was found, with what was received, and whoever it was found of begins anew."""
         found = []
+        trails = {}
         for person in self.crowd.people.values():
             if person.judge.findings:
                 found += person.judge.findings
+                trails[person.name] = [trail(each) for each in list(person.follower.record)]
                 person.judge.findings = []
                 person.follower.forget_positions()
-        return found
+        return found, trails
 
 
 @contextlib.contextmanager
