@@ -26,7 +26,7 @@ from realtime.frames import Transport
 from realtime.origin import host_allowed, origin_allowed
 from realtime.settings import settings
 from realtime.shell import Shell
-from realtime.transport import Events, Socket
+from realtime.transport import Events, Socket, taken_over
 
 if TYPE_CHECKING:
     from realtime.process import Process
@@ -135,7 +135,12 @@ class SocketHandler(Handler):
         self.set_header("Connection", "Upgrade")
         self.set_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key + GUID).digest()).decode())
         await asyncio.shield(self.finish())
-        await self._serve(Socket(self.detach(), self.process.limits.message_bytes, self.process.clock), identity)
+        try:
+            own, received = taken_over(self.detach())
+        except OSError as error:
+            logger.info("a client was gone before it was served: %s", error)
+            return
+        self._serve(Socket(own, self.process.limits.message_bytes, self.process.clock), received, identity)
 
     async def _identify(self) -> sessions.Identity | None:
         """Who asks; None for an identity that has ended or never was."""
@@ -149,18 +154,20 @@ class SocketHandler(Handler):
 
     # After it
 
-    async def _serve(self, socket: Socket, identity: sessions.Identity | None) -> None:
-        process = self.process
+    def _serve(self, socket: Socket, received: bytes, identity: sessions.Identity | None) -> None:
+        process, closing = self.process, self.closing
+        # Nothing that stays may know this handler, or every connection keeps its request for as long as it lives.
         connection = Connection(
             f"c{next(_serial)}",
             self.transport,
             socket.send,
-            lambda code: self.closing(socket, code),
+            lambda code: closing(socket, code),
             process.clock,
             process.limits,
         )
         shell = connection.shell = Shell(connection, socket, process, self.request.remote_ip or "")
         socket.events = Events(text=self.receiver(shell), drained=connection.drained, closed=shell.closed)
+        process.sockets.add(socket)
         self.opened(socket)
         if identity is None:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
@@ -168,16 +175,19 @@ class SocketHandler(Handler):
             connection.refuse(refusal)
         elif process.clients.judgements == self.judgements:
             shell.known_until = process.clock() + settings.IDENTITY_SECONDS
-        await socket.serve()
+        socket.serve(received)
 
-    def opened(self, socket: Socket) -> None:
+    @staticmethod
+    def opened(socket: Socket) -> None:
         """The socket is there; nothing was sent yet."""
 
-    def closing(self, socket: Socket, code: CloseCode) -> None:
+    @staticmethod
+    def closing(socket: Socket, code: CloseCode) -> None:
         """Nothing is sent from here on."""
         socket.close(code)
 
-    def receiver(self, shell: Shell) -> Callable[[str], None]:
+    @staticmethod
+    def receiver(shell: Shell) -> Callable[[str], None]:
         """Takes the texts of the peer."""
         return shell.receive
 

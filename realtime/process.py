@@ -17,6 +17,7 @@ from realtime.limits import Limits
 from realtime.lookout import Lookout
 from realtime.node import Node
 from realtime.settings import limits
+from realtime.transport import Socket
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Process:
         def schedule() -> None:
             loop.call_soon(self.hub.flush)
 
+        # Every one that is open, also those of whom nobody was let in.
+        self.sockets: set[Socket] = set()
         self.hub = Hub(schedule, self.limits)
         self.clients = Clients(self.hub, self.clock)
         self.node = Node(self.bus, self.hub, self.clock, self.limits)
@@ -57,3 +60,5 @@ class Process:
         await self.kicks.stop()
         await self.node.stop()
         await self.calls.stop()
+        for socket in list(self.sockets):
+            socket.abort()

@@ -64,6 +64,7 @@ class Shell:
             self._pause.cancel()
         self.connection.gone(CloseCode.GOING_AWAY)
         self._process.clients.remove(self.connection, code)
+        self._process.sockets.discard(self.socket)
 
     def _wait(self, seconds: float) -> None:
         if self._pause is not None:

@@ -53,14 +53,17 @@ class Wrapped:
 class WrappedHandler(SocketHandler):
     """`/data/<server>/<session>/websocket`; the two names in between mean something to SockJS' fallbacks only."""
 
-    def opened(self, socket: Socket) -> None:
+    @staticmethod
+    def opened(socket: Socket) -> None:
         socket.send(text_frame(b"o"))
 
-    def closing(self, socket: Socket, code: CloseCode) -> None:
+    @staticmethod
+    def closing(socket: Socket, code: CloseCode) -> None:
         socket.write_last(text_frame(f"c[{int(code)},{dumps(code.reason)}]".encode()))
         socket.close(code)
 
-    def receiver(self, shell: Shell) -> Callable[[str], None]:
+    @staticmethod
+    def receiver(shell: Shell) -> Callable[[str], None]:
         def receive(text: str) -> None:
             for message in unwrapped(text):
                 shell.receive(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import struct
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import override_settings
+from tornado.iostream import IOStream
 from websockets.exceptions import InvalidStatus
 
 from realtime import sessions, tokens
+from realtime.handler import SocketHandler
+from tests.realtime.bus_base import wait_until
 from tests.realtime.serving import LIMIT, Peer, Served, peer, person, served, session_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -313,6 +317,36 @@ def test_heartbeats_come_while_visible(settings: Any) -> None:
         assert client.receive() == {"type": "heartbeat", "heartbeat": "1"}
         assert client.call("visible", "session", visible=False)["context"]["state"] == "success"
         assert server.on_loop(lambda: [c.shell.visible for c in server.process.clients]) == [False]
+
+
+def test_a_connection_keeps_nothing_of_its_handshake(server: Served) -> None:
+    def handshakes() -> int:
+        gc.collect()
+        return sum(isinstance(found, SocketHandler | IOStream) for found in gc.get_objects())
+
+    with peer(server.port, token=token_of(person())) as client:
+        client.call("whoami", "session")
+        wait_until(lambda: handshakes() == 0)
+        # And it goes on without it.
+        assert client.call("whoami", "session")["data"]["user"]["username"] == "operator"
+
+
+def test_what_a_client_sends_in_one_piece_with_its_request_is_heard(server: Served) -> None:
+    call = json.dumps({"verb": "whoami", "route": "session", "args": {}, "callbackname": "early"}).encode()
+    frame = bytes([0x81, 0x80 | len(call), 0, 0, 0, 0]) + call
+    request = (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {token_of(person())}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as raw:
+        raw.sendall(request.encode() + frame)
+        answer = b""
+        while b'"early"' not in answer:
+            chunk = raw.recv(65536)
+            assert chunk, answer
+            answer += chunk
+    assert b" 101 " in answer
 
 
 def test_with_other_settings_another_origin_is_ours() -> None:

@@ -9,7 +9,6 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tornado.iostream import IOStream
 from websockets.frames import Frame, Opcode
 
 from realtime import transport
@@ -64,16 +63,16 @@ def play(story: Story, *, buffer: int | None = None) -> Owner:
         there.settimeout(LIMIT)
         owner = Owner()
         loop = asyncio.get_running_loop()
-        served = Socket(IOStream(here), 1000, loop.time)
+        served = Socket(here, 1000, loop.time)
         served.events = owner.events()
-        serving = asyncio.create_task(served.serve())
+        served.serve()
         try:
             async with asyncio.timeout(LIMIT):
                 await story(served, there, owner)
         finally:
             there.close()
             async with asyncio.timeout(LIMIT):
-                await serving
+                await owner.closed.wait()
         return owner
 
     return asyncio.run(main())
