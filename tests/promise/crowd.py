@@ -21,7 +21,7 @@ from tests.promise.site import Site
 # Two heartbeats of `settings_faults` missed, and a little.
 SILENCE_SECONDS = 2.5
 # What a slow client's line carries, bytes a second.
-SLOW = 400_000
+SLOW = 1_000_000
 # Frames that are kept of each client, to be looked at when something was wrong.
 KEPT = 400
 

@@ -19,8 +19,9 @@ from tests.promise.site import Site
 from tests.promise.storm import NEXT, PHANTOM, Writer
 from tests.realtime.serving import Peer
 
-# Between two writes of one writer; together with what they take, some ten of them write a second.
+# Between two writes of one writer: two write some twenty times a second, the hurried as often as it goes.
 PAUSE_SECONDS = (0.02, 0.1)
+HURRIED_SECONDS = (0.0, 0.01)
 # Devices there are at most and at least; beyond, they are deleted and born.
 POPULATION = (8, 24)
 # What a call of a verb may take before its caller gives up; whether it was done is for the audit to say.
@@ -28,8 +29,9 @@ CALL_SECONDS = 2.0
 
 
 class Scribe(Writer):
-    def __init__(self, site: Site, house: Greenhouse, seed: str) -> None:
+    def __init__(self, site: Site, house: Greenhouse, seed: str, pause: tuple[float, float]) -> None:
         super().__init__(site.installation, house, seed, 0)
+        self._pause = pause
         self._site = site
         self._end = threading.Event()
         self._peer: Peer | None = None
@@ -47,7 +49,7 @@ class Scribe(Writer):
         try:
             while not self._end.is_set():
                 self._once()
-                self._end.wait(self._chance.uniform(*PAUSE_SECONDS))
+                self._end.wait(self._chance.uniform(*self._pause))
         except BaseException as error:
             self.errors.append(error)
         finally:
@@ -121,8 +123,9 @@ class Scribe(Writer):
 class Scribes:
     """Several at once, for a while."""
 
-    def __init__(self, site: Site, house: Greenhouse, seed: str, count: int = 2) -> None:
-        self.writers = [Scribe(site, house, f"{seed}.{number}") for number in range(count)]
+    def __init__(self, site: Site, house: Greenhouse, seed: str, *, hurried: bool = False) -> None:
+        count, pause = (3, HURRIED_SECONDS) if hurried else (2, PAUSE_SECONDS)
+        self.writers = [Scribe(site, house, f"{seed}.{number}", pause) for number in range(count)]
         for writer in self.writers:
             writer.start()
 

@@ -31,6 +31,8 @@ LIMIT = 2.0
 DOOR = 5.0
 # Beyond the limit, before what is still wrong is taken for wrong for ever.
 PATIENCE = 8.0
+# Every so many faults of a kind, writers hurry.
+HURRY = 4
 # Writes before it breaks, and the time for them.
 WARM = (6, 1.5)
 
@@ -112,7 +114,7 @@ class Trials:
         complaints = len(self.site.complaints())
         fault.prepare()
         self.settle()
-        scribes = Scribes(self.site, self.house, planned.seed)
+        scribes = Scribes(self.site, self.house, planned.seed, hurried=planned.time % HURRY == HURRY - 1)
         self.crowd.calm.clear()
         try:
             deadline = time.monotonic() + WARM[1]
