@@ -11,6 +11,8 @@ from realtime.settings import settings
 
 # A read that took t is not repeated before 10 t, so that a slow database is not kept busy by looking for nothing.
 PATIENCE = 10
+# But never longer: a read may have hung with its database for any time, and what is due then is late already.
+LONGEST_SECONDS = 0.5
 # With SQLite's own word that nobody committed, reading is only for what that word cannot tell.
 SQLITE_POLL_SECONDS = 0.2
 
@@ -23,10 +25,11 @@ class Pause:
 
     def wait(self, spent: float) -> None:
         """After a read of `spent` seconds that found nothing new: return when it is worth reading again."""
+        rest = min(PATIENCE * spent, LONGEST_SECONDS)
         if connections[self._using].vendor == "sqlite":
-            self._glance_for(max(SQLITE_POLL_SECONDS, PATIENCE * spent))
+            self._glance_for(max(SQLITE_POLL_SECONDS, rest))
         else:
-            self._due.wait(max(settings.RELAY_POLL_SECONDS, PATIENCE * spent))
+            self._due.wait(max(settings.RELAY_POLL_SECONDS, rest))
 
     def _glance_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds

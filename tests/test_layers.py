@@ -65,7 +65,6 @@ TESTED_ELSEWHERE: dict[str, list[str]] = {
     "realtime/election.py": ["realtime/test_relay.py"],
     "realtime/loading.py": ["realtime/test_relay.py"],
     "realtime/mass.py": ["realtime/test_relay.py"],
-    "realtime/pause.py": ["realtime/test_relay.py"],
     "realtime/restores.py": ["realtime/test_relay.py"],
     "realtime/shows.py": ["realtime/test_registry.py", "realtime/test_relay.py"],
     "realtime/answers.py": ["realtime/test_routers.py", "realtime/test_subscriptions.py"],
