@@ -1,0 +1,184 @@
+"""Real faults before a real browser: what the panel says meanwhile, when it says so and when no more; and that what it
+calls live is what the database holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import services
+from tests.panel.grown import PROBE, RECORD, Grown
+from tests.panel.test_panel import Window
+from tests.promise.installation import SCALE, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.e2e]
+
+# Stated in docs/operations.md: a page says so within 4 s of the fault and takes it back within 3 s of its end.
+SHOWN, CLEARED = 4.0, 3.0
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory, postgres: services.Postgres) -> Iterator[Grown]:
+    found = Grown(tmp_path_factory.mktemp("troubles"), postgres)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.close()
+
+
+class Observer(Window):
+    """A window that tells how long it took to say something."""
+
+    def record(self) -> None:
+        self.switch(PROBE).wait_for()
+        self.page.evaluate(RECORD, PROBE)
+
+    def says(self, pill: str, since: float, limit: float, what: str) -> None:
+        self.page.locator("marsh-pill .pill", has_text=re.compile(f"^{pill}")).wait_for(timeout=SCALE * limit * 1000)
+        took = time.monotonic() - since
+        print(f"{what}: {pill!r} after {took:.2f} s")
+        assert took <= SCALE * limit, what
+
+    def await_settled(self) -> None:
+        self.page.locator("marsh-card", has_text=PROBE).locator(".card:not(.pend)").wait_for()
+
+    @property
+    def bar(self) -> str:
+        return " ".join(self.page.locator("marsh-bar [role=status]").all_inner_texts())
+
+    @property
+    def stale(self) -> bool:
+        card = self.page.locator("marsh-card", has_text=PROBE).locator(".card")
+        return "stale" in (card.get_attribute("class") or "")
+
+    def picture(self, name: str) -> None:
+        chosen = os.environ.get("MARSHLIGHT_SCREENSHOTS")
+        if chosen:
+            self.page.screenshot(path=Path(chosen) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def windows(browser: Browser, grown: Grown) -> Iterator[tuple[Observer, Observer]]:
+    """Staff, who see what is broken, and a viewer, who sees what it means."""
+    size = {"width": 1560, "height": 980}
+    made = [Observer(browser, grown.server, who, viewport=size) for who in ("staff", "viewer")]
+    for window in made:
+        window.record()
+    yield made[0], made[1]
+    for window in made:
+        window.context.close()
+
+
+@pytest.fixture(autouse=True)
+def truth(grown: Grown, windows: tuple[Observer, Observer]) -> Iterator[None]:
+    """Every test begins well, and whatever it showed as live was true."""
+    for window in windows:
+        window.says("Live", time.monotonic(), 10.0, "the beginning")
+    yield
+    for window in windows:
+        # What is committed in this moment may take the promised 2 s, and the server 2 s more to notice that it does.
+        assert grown.lies(window.page, bound=SCALE * SHOWN) == []
+        assert window.bar.strip() == ""
+
+
+def test_redis_that_stands_still_or_is_killed(grown: Grown, windows: tuple[Observer, Observer]) -> None:
+    staff, viewer = windows
+    for fault in (signal.SIGSTOP, signal.SIGKILL):
+        grown.redis.process.send_signal(fault)
+        began = time.monotonic()
+        now = grown.flip()
+        staff.says("Delayed", began, SHOWN, f"Redis {fault.name}, staff")
+        viewer.says("Delayed", began, SHOWN, f"Redis {fault.name}, viewer")
+        assert "Redis has not answered this server since" in staff.bar
+        assert "Changes are delayed since" in viewer.bar and "Redis" not in viewer.bar
+        assert staff.stale and viewer.stale
+        # Obeyed, and the card does not pretend to know more.
+        staff.switch(PROBE).click()
+        until(lambda wish=now: grown.wanted() is wish, "the wish in the database")
+        staff.page.get_by_text("Asked, no news yet").wait_for()
+        staff.picture(f"delayed-{fault.name}")
+        if fault is signal.SIGSTOP:
+            grown.redis.process.send_signal(signal.SIGCONT)
+        else:
+            grown.redis.process.wait()
+            grown.redis.start()
+        over = time.monotonic()
+        for window in windows:
+            window.says("Live", over, CLEARED, f"Redis back after {fault.name}")
+            assert window.is_on(PROBE) is now
+        staff.page.get_by_text("Asked, no news yet").wait_for(state="detached")
+        grown.settle()
+        for window in windows:
+            window.await_settled()
+
+
+def test_a_relay_that_stands_still_or_is_killed(grown: Grown, windows: tuple[Observer, Observer]) -> None:
+    staff, viewer = windows
+    assert grown.relay is not None
+    for fault in (signal.SIGSTOP, signal.SIGKILL):
+        grown.relay.send_signal(fault)
+        began = time.monotonic()
+        now = grown.flip()
+        for window in windows:
+            window.says("Delayed", began, SHOWN, f"relay {fault.name}")
+        until(lambda: "Changes have waited to be published since" in staff.bar, "the journal's words")
+        assert "Changes are delayed since" in viewer.bar and "relay" not in viewer.bar
+        # PostgreSQL takes the claim from a relay that does not stir for 5 s, and then none is at work.
+        until(lambda: "No relay has been at work since" in staff.bar, "the relay's words", SCALE * 12)
+        if fault is signal.SIGSTOP:
+            grown.relay.send_signal(signal.SIGCONT)
+        else:
+            grown.relay.wait()
+            grown.start_relay()
+            until(lambda: grown.ask("SELECT count(*) FROM realtime_journal WHERE dirty") == 0, "the new relay")
+        over = time.monotonic()
+        for window in windows:
+            window.says("Live", over, CLEARED, f"relay back after {fault.name}")
+            assert window.is_on(PROBE) is now
+        until(lambda: staff.bar.strip() == "", "an empty bar")
+
+
+def test_a_database_that_stands_still_or_is_restarted(grown: Grown, windows: tuple[Observer, Observer]) -> None:
+    staff, viewer = windows
+
+    def look(began: float, what: str) -> None:
+        for window in windows:
+            window.says("Not saving", began, SHOWN, what)
+            assert window.stale
+        assert "The database has not answered since" in staff.bar
+        assert "Nothing can be saved since" in viewer.bar and "database" not in viewer.bar
+        assert staff.switch(PROBE).get_attribute("aria-disabled") == "true"
+        assert staff.switch(PROBE).get_attribute("title") == "Nothing can be saved at the moment"
+        staff.picture("not-saving")
+
+    began = time.monotonic()
+    with grown.frozen():
+        look(began, "PostgreSQL frozen")
+        over = time.monotonic()
+    for window in windows:
+        window.says("Live", over + 0.1, CLEARED, "PostgreSQL thawed")
+    began = time.monotonic()
+    grown.postgres.stop()
+    look(began, "PostgreSQL stopped")
+    grown.postgres.start()
+    over = time.monotonic()
+    now = grown.flip()
+    for window in windows:
+        window.says("Live", over, CLEARED, "PostgreSQL started")
+        window.await_switch(PROBE, now)
+    # The same server, the same page: a wish is obeyed again.
+    staff.switch(PROBE).click()
+    until(lambda: grown.wanted() is (not now), "the wish in the database")
+    grown.settle()
+    staff.await_settled()
