@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.dialects import ALL, dialect as spoken
 from benchmarks.framing import TEXT, handshake, masked, split
-from benchmarks.ledger import Ledger, Member, Shares
+from benchmarks.ledger import Ledger, Member, Shares, note
 
 # Sockets that are shaking hands at once: enough to keep a server busy, few enough for its accept queue.
 WAVE = 64
@@ -60,22 +60,24 @@ class Crowd:
 
     # -- coming ------------------------------------------------------------------------------------------------------
 
-    def connect(self, count: int, room: str | None = ALL, join: bool = True) -> dict[str, Any]:
-        """`room` None: each joins the room of its number. Without `join` the sockets are open and nothing was said."""
-        own = room is None
+    def connect(self, count: int, room: str | None = ALL, join: bool = True, quiet: int = 0) -> dict[str, Any]:
+        """`room` None: each joins the room of its number. Without `join` the sockets are open and nothing was said.
+        The first `quiet` have small buffers, because they are to stop reading."""
         begun = time.monotonic()
-        self.ledger = Shares(self.dialect, count) if own else Ledger(self.dialect, room)
+        self.ledger = Shares(self.dialect, count) if room is None else Ledger(self.dialect, room)
         made, finish = 0, "open" if not join else "in"
         while made < count or self.entering:
             while made < count and self.entering < WAVE:
-                self._open(made, str(made) if own else room, join)
+                self._open(made, str(made) if room is None else room, join, made < quiet)
                 made += 1
             if not self.turn(1.0) and time.monotonic() - begun > PATIENCE + count / 100:
                 raise TimeoutError(f"{self.entering} of {count} were not {finish} in time")
         return {"seconds": time.monotonic() - begun}
 
-    def _open(self, number: int, room: str, join: bool) -> None:
+    def _open(self, number: int, room: str, join: bool, small: bool) -> None:
         sock = socket.socket()
+        if small:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
         sock.connect_ex(("127.0.0.1", self.port))
@@ -108,6 +110,15 @@ class Crowd:
         if place.stage == "handshake" and self._upgraded(place):
             place.stage = "open"
             self.entering -= 1
+        # Words wait until it joins, pings do not.
+        words, rest = b"", 0
+        for opcode, first, payload, end in split(place.buffer) if place.stage == "open" else ():
+            rest = end
+            if opcode == TEXT:
+                words += place.buffer[first:end]
+            else:
+                note(place.member, opcode, place.buffer[payload:end])
+        place.buffer = words + place.buffer[rest:]
 
     def _enter(self, place: Place, chunk: bytes) -> None:
         place.buffer += chunk
@@ -118,7 +129,9 @@ class Crowd:
         rest = 0
         for opcode, _, payload, end in split(place.buffer) if place.stage == "joining" else ():
             rest = end
-            if opcode == TEXT:
+            if opcode != TEXT:
+                note(place.member, opcode, place.buffer[payload:end])
+            else:
                 joined, answer = self.dialect.joining(place.buffer[payload:end], place.room)
                 if answer:
                     place.write(masked(answer))
@@ -271,9 +284,11 @@ class Crowd:
         found = []
         for fd in self.quiet:
             place = self.places[fd]
-            place.sock.settimeout(seconds)
             try:
-                while chunk := place.recv(CHUNK):
+                while True:
+                    place.sock.settimeout(seconds)
+                    if not (chunk := place.recv(CHUNK)):
+                        break
                     self.ledger.take(place.member, chunk, time.monotonic())
                 found.append(place.member.shut or 1006)
             except TimeoutError:

@@ -29,7 +29,7 @@ class FanOut(Scenario):
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
-        with all_started(servers, "--no-relay", "--no-services") as running:
+        with all_started(servers, "--no-services") as running:
             yield lambda server: measure(server, running[server], 1.0 if quick else 3.0)
 
 

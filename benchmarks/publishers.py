@@ -1,9 +1,8 @@
-"""Who publishes the changes: on Marshlight's own bus, on a Redis channel, or through a peer's own library."""
+"""Who publishes the changes: on a Redis channel, or through the library that the server expects."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -12,8 +11,8 @@ from typing import Any
 
 import redis
 
-from benchmarks import environment, machine
-from benchmarks.dialects import ALL, message, thing
+from benchmarks import machine
+from benchmarks.dialects import ALL, message
 from benchmarks.place import ROOT
 
 
@@ -40,54 +39,13 @@ class Channel(Publisher):
         pipe.execute()
 
 
-class OwnBus(Publisher):
-    """Changes of the model `device` on the real bus, as the relay publishes them; each of an object of its own."""
-
-    # Away from the objects and revisions of the database.
-    BEYOND = 1_000_000
-
-    def __init__(self, env: dict[str, str]) -> None:
-        os.environ.update(env)
-        import django
-
-        django.setup()
-        from devices.models import Device
-        from realtime import journal
-        from realtime.bus import make_bus
-        from realtime.models import published
-        from realtime.values import wire_values
-
-        self._state = wire_values(Device.objects.all()[0], published()[Device].columns)
-        self._bus = make_bus()
-        self._bus.identity = journal.identity()
-        self._revision = self.BEYOND
-
-    def publish(self, numbers: Sequence[int], rooms: int = 0, room: str = ALL) -> None:
-        from realtime.bus import Publication
-        from realtime.change import Change, encode
-
-        batch = []
-        for number in numbers:
-            self._revision += 1
-            # Objects have keys of their own over all measurements: none is ever "not newer", none is merged.
-            key, room = str(self._revision), str(number % rooms) if rooms else room
-            state = self._state | {"location": int(room)} if rooms else self._state
-            data = thing(number, time.monotonic(), room)
-            item = Change("device", key, self._revision, "updated", data, state, (state,), number, "device")
-            batch.append(Publication("device", key, self._revision, encode(item)))
-        self._bus.publish(batch)
-
-    def end(self) -> None:
-        self._bus.close()
-
-
 class Through(Publisher):
-    """A program in the peers' environment that publishes with the peer's own library; it obeys lines of JSON."""
+    """A program that publishes with the server's own library; it obeys lines of JSON."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], env: dict[str, str]) -> None:
         with machine.on(machine.LOAD_CORES):
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment.peers(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
 
     def publish(self, numbers: Sequence[int], rooms: int = 0, room: str = ALL) -> None:

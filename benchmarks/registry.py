@@ -1,7 +1,9 @@
 """All scenarios, in the order in which they are measured."""
 
 from benchmarks.fanout import FanOut
+from benchmarks.many import Many
 from benchmarks.scenario import Scenario
+from benchmarks.slow import SlowReaders
 from benchmarks.toggle import Toggle
 
-SCENARIOS: list[Scenario] = [FanOut(), Toggle()]
+SCENARIOS: list[Scenario] = [FanOut(), Toggle(), Many(), SlowReaders()]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.dialects import thing
+from devices.models import Device
 from realtime.bus import Publication, get_bus
 from realtime.change import Change, encode
+from realtime.models import published
 from realtime.routers import Router, register, verb
+from realtime.values import wire_values
 
 
 @register
@@ -15,5 +18,6 @@ class BenchRouter(Router):
     @verb
     def say(self, number: int, sent: float) -> None:
         """On the bus of the model's stream, past journal and relay."""
-        item = Change("device", f"said {sent}", number, "updated", thing(number, sent), {}, ({},), number, "device")
-        get_bus().publish([Publication("device", item.key, number, encode(item))])
+        state = wire_values(Device(), published()[Device].columns)
+        item = Change("device", f"said {sent}", 1, "updated", thing(number, sent), state, (state,), number, "device")
+        get_bus().publish([Publication("device", item.key, 1, encode(item))])

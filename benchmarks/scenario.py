@@ -14,6 +14,12 @@ from tests import services
 
 # Figures by the name of what was measured.
 Figures = dict[str, dict[str, Any]]
+DRAIN = """
+from realtime.relay import Relay
+relay = Relay()
+while relay.step():
+    pass
+"""
 Measure = Callable[[str], Figures]
 
 
@@ -51,7 +57,11 @@ def surroundings(postgres: bool = False, redis: bool = True) -> Iterator[tuple[d
         if redis:
             variables["REDIS_URL"] = stack.enter_context(services.running(services.Redis())).url
         env = stack.enter_context(place.place(**variables))
-        yield env, place.token(env)
+        key = place.token(env)
+        if redis:
+            # Whoever runs without a relay is told of no journal that waits.
+            place.manage(env, "shell", "-v0", "-c", DRAIN)
+        yield env, key
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import environment, place
 from benchmarks.machine import SERVER_CORES
-from benchmarks.publishers import Channel, OwnBus, Publisher, Through
+from benchmarks.publishers import Channel, Publisher, Through
 from tests.services import free_port
 
 HERE = Path(__file__).resolve().parent
@@ -78,14 +78,14 @@ def started(server: str, redis_url: str, env: dict[str, str], token: str, *optio
     with contextlib.ExitStack() as stack:
         if server == OURS:
             process, port = stack.enter_context(place.marshlight(env, *options, cores=SERVER_CORES))
-            publisher: Publisher = OwnBus(env)
+            publisher: Publisher = Through([sys.executable, "-m", "benchmarks.own_bus"], env)
             dialect, header = "native", f"Authorization: Bearer {token}"
         else:
             peer, port = PEERS[server], free_port()
             command = peer.command(port, redis_url)
             process = stack.enter_context(place.process(command, environment.peers(), ready="ready", cores=SERVER_CORES))
             if peer.through:
-                publisher = Through([str(environment.PYTHON), str(HERE / "peers" / peer.through), redis_url])
+                publisher = Through([str(environment.PYTHON), str(HERE / "peers" / peer.through), redis_url], environment.peers())
             else:
                 publisher = Channel(redis_url)
             dialect, header = peer.dialect, ""

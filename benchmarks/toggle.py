@@ -40,7 +40,7 @@ class Toggle(Scenario):
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
         others = [server for server in servers if server != KEPT]
         with ExitStack() as stack:
-            running = stack.enter_context(all_started(others, "--no-relay", "--no-services"))
+            running = stack.enter_context(all_started(others, "--no-services"))
             at = {server: (one.pid, one.port, one.dialect, one.header) for server, one in running.items()}
             if KEPT in servers:
                 env, key = stack.enter_context(surroundings())
