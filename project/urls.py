@@ -17,3 +17,5 @@ urlpatterns = [
     # The admin's pages name no icon, so browsers ask here.
     path("favicon.ico", RedirectView.as_view(url=static("frontend/favicon.svg"))),
 ]
+
+handler500 = "project.away.failed"
