@@ -9,6 +9,7 @@
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "realtime",
     "devices",
     "project",
@@ -35,13 +37,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before whatever may refuse: refusals are pages too.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "project.cookies.without_nonsense",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -109,6 +114,18 @@ LOGIN_URL = "signin"
 LOGIN_REDIRECT_URL = "panel"
 LOGOUT_REDIRECT_URL = "signin"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+# The first only counts and refuses; who somebody is, the second knows.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Ten mistakes are more than people make, and 120 guesses an hour find no password that the validators accept.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]  # either of them, each counted by itself
+# Or a guesser who goes on would keep the owner out for as long.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "project.throttle.address"
+AXES_LOCKOUT_CALLABLE = "project.throttle.locked"
+AXES_DISABLE_ACCESS_LOG = True  # who signed in when is in the user's row; a table of it would grow for ever
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -150,7 +167,9 @@ LOGGING = {
     "loggers": {
         # Django's own handlers print to the console only while debugging, and mail to nobody.
         "django": {"handlers": [], "level": "INFO"},
-        # One line per request is what a proxy's log is for; and addresses can carry secrets.
-        "tornado.access": {"level": "ERROR"},
+        # One line per request is what a proxy's log is for; addresses can carry secrets; and what fails says so itself.
+        "tornado.access": {"level": "CRITICAL"},
+        # A trace for every scanner that guesses names.
+        "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
     },
 }

@@ -262,8 +262,8 @@ class Calls:
         if identity is None:
             raise IdentityEnded
         connection.shell.known_until = 0.0
-        if connection.closed is None and not self._clients.identify(connection, identity):
-            connection.refuse(CloseCode.TOO_MANY)
+        if connection.closed is None and (refusal := self._clients.identify(connection, identity)) is not None:
+            connection.refuse(refusal)
 
 
 async def _finished(future: Future[T]) -> T:

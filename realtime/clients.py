@@ -18,6 +18,8 @@ logger = logging.getLogger("realtime.clients")
 
 # How exact heartbeats, pings and deadlines are; one look at everybody costs some 0.3 µs each.
 TICK_SECONDS = 1.0
+# For how many times the grace an answered ping is believed: longer than a client takes to come back.
+TRUST_GRACES = 10
 
 
 class Clients:
@@ -48,15 +50,15 @@ class Clients:
         """None, or why it is not taken."""
         if self.stopping:
             return CloseCode.GOING_AWAY
-        if not self._own(connection, identity):
-            return CloseCode.TOO_MANY
+        if (refusal := self._own(connection, identity)) is not None:
+            return refusal
         self._all[connection.id] = connection
         self._empty.clear()
         logger.debug("%s opened: %s %s", connection.id, identity.kind, identity.key)
         return None
 
-    def identify(self, connection: Connection, identity: Identity) -> bool:
-        """The same connection, now known as somebody; False if that one has too many."""
+    def identify(self, connection: Connection, identity: Identity) -> CloseCode | None:
+        """The same connection, now known as somebody; None, or why that one may have no more."""
         return self._own(connection, identity)
 
     def remove(self, connection: Connection, code: int) -> None:
@@ -72,20 +74,42 @@ class Clients:
             return list(self._all.values())
         return [c for user in users for c in self._owned.get(("user", str(user)), {}).values()]
 
-    def _own(self, connection: Connection, identity: Identity) -> bool:
+    def _own(self, connection: Connection, identity: Identity) -> CloseCode | None:
         shell: Shell = connection.shell
         owner, most = _owner(shell, identity)
         if owner != shell.owner:
-            if len(self._owned.get(owner, ())) >= most:
-                logger.info("%s refused: %s has %d connections", connection.id, owner, most)
-                return False
+            owned = self._owned.get(owner, {})
+            if len(owned) >= most and (refusal := self._make_room(owned.values())) is not None:
+                logger.info("%s refused: %s has %d connections", connection.id, owner, len(owned))
+                return refusal
             self._disown(connection)
             self._owned.setdefault(owner, {})[connection.id] = connection
             shell.owner = owner
         connection.identity = identity
         connection.user = identity.user
         self.on_known(connection)
-        return True
+        return None
+
+    def _make_room(self, owned: Iterable[Connection]) -> CloseCode | None:
+        """None if one of these had left without a word and is gone now. Behind a router that restarts, everybody comes
+        back before the pings tell that they left: so all are asked, and until they could have answered a newcomer is
+        told to come back, not that it is one too many, which is final."""
+        now, grace = self._clock(), settings.PONG_GRACE_SECONDS
+        # Of a paused one nothing is heard because nothing is read.
+        sockets = {c: c.shell.socket for c in owned if not c.shell.socket.paused}
+        gone = [c for c, socket in sockets.items() if socket.pinged > socket.heard and now - socket.pinged > grace]
+        if gone:
+            left = min(gone, key=lambda connection: sockets[connection].heard)
+            self._disown(left)
+            left.shell.owner = None
+            left.shut(CloseCode.NO_PONG)
+            return None
+        # Whoever has answered a ping since the newcomer may have been here last is here.
+        unsure = [s for s in sockets.values() if s.heard <= s.pinged or now - s.pinged > TRUST_GRACES * grace]
+        for socket in unsure:
+            if socket.pinged <= socket.heard:
+                socket.ping()
+        return CloseCode.GOING_AWAY if unsure else CloseCode.TOO_MANY
 
     def _disown(self, connection: Connection) -> None:
         owned = self._owned.get(connection.shell.owner)

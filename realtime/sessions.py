@@ -68,7 +68,8 @@ class Authenticator(Protocol):
 
 
 def from_cookie(session_key: str) -> Identity | None:
-    return Sessions().recognise(session_key)
+    # A quoted cookie can carry a NUL, and PostgreSQL takes none: an error would tell it from other inventions.
+    return None if "\0" in session_key else Sessions().recognise(session_key)
 
 
 def from_token(token: str) -> Identity | None:

@@ -55,6 +55,8 @@ class Settings:
     VERB_SECONDS = Default(10.0)
     # A peer that answers no ping for so long is gone (4010); a ping is sent at half of it.
     PONG_SECONDS = Default(20.0)
+    # How soon somebody who is there answers, even from a train: whoever has not when a place is wanted has left.
+    PONG_GRACE_SECONDS = Default(2.0)
     # Two missed heartbeats are what a page calls "not live": 10 s on a visible one. Hidden pages save their battery.
     HEARTBEAT_SECONDS = Default(5.0)
     HEARTBEAT_HIDDEN_SECONDS = Default(25.0)

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+SERVER = ("Server", "Marshlight")
+
+
 def fit(application: WSGIApplication) -> WSGIApplication:
     """What Django leaves to its server and Tornado 6.6 does not do: header values begin with no blank (cookies do), and
-    a HEAD is answered without the body."""
+    a HEAD is answered without the body. And Tornado adds its version to what names no server."""
 
     def fitted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
-            return start_response(status, [(name, value.strip()) for name, value in headers], *rest)
+            return start_response(status, [*((name, value.strip()) for name, value in headers), SERVER], *rest)
 
         response = application(environ, start)
         if environ["REQUEST_METHOD"] != "HEAD":
