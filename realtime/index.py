@@ -1,16 +1,18 @@
 """Which channels does an object with these values belong to? Looked up, so a change costs what it matches.
 
-Alternatives that ask for equality are found in dictionaries (one per set of fields asked for), ranges by bisection,
-and only conditions that follow after those are tried one by one. A two-sided range is bisected on one side.
+Alternatives that ask for equality are found in dictionaries (one per set of fields asked for), then those with a
+range of one field by bisection or, with both ends, in a tree. Only conditions beyond these are tried, on what is left:
+a range of a second field, `contains`, and "is not null".
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .filters import Condition, Filter
+from .intervals import Bound, Intervals
 
 Values = Mapping[str, Any]
 # The fields that an alternative asks equality of, sorted.
@@ -62,72 +64,96 @@ class FilterIndex:
 
 
 class _Entry:
-    __slots__ = ("channel", "rest")
+    """One alternative: `bounds` are how a range of `field` is looked up, `rest` is tried on whatever was found."""
 
-    def __init__(self, channel: str, rest: tuple[Condition, ...]) -> None:
+    __slots__ = ("channel", "field", "high", "low", "rest")
+
+    def __init__(self, channel: str, conditions: tuple[Condition, ...]) -> None:
         self.channel = channel
-        self.rest = rest
+        self.field, self.low, self.high = _range(conditions)
+        looked_up = (self.low, self.high)
+        self.rest = tuple(condition for condition in conditions if condition not in looked_up)
 
 
 class _Bucket:
     """Entries that agree in everything they ask equality of."""
 
-    __slots__ = ("_all", "_ranges", "_tried")
+    __slots__ = ("_all", "_intervals", "_sides", "_tried")
 
     def __init__(self) -> None:
         self._all: set[_Entry] = set()
-        self._ranges: dict[tuple[str, str], tuple[list[Any], list[_Entry]]] = {}
+        self._sides: dict[tuple[str, str], tuple[list[Any], list[_Entry]]] = {}
+        self._intervals: dict[str, Intervals[_Entry]] = {}
         self._tried: set[_Entry] = set()
 
     def add(self, entry: _Entry) -> None:
-        if not entry.rest:
-            self._all.add(entry)
-            return
-        first = entry.rest[0]
-        if first.lookup not in _ADMITTED:
+        if entry.low and entry.high:
+            intervals = self._intervals.setdefault(entry.field, Intervals())
+            intervals.add(_bound(entry.low), _bound(entry.high), entry)
+        elif side := entry.low or entry.high:
+            bounds, entries = self._sides.setdefault((side.field, side.lookup), ([], []))
+            place = bisect_right(bounds, side.value)
+            bounds.insert(place, side.value)
+            entries.insert(place, entry)
+        elif entry.rest:
             self._tried.add(entry)
-            return
-        bounds, entries = self._ranges.setdefault((first.field, first.lookup), ([], []))
-        place = bisect_right(bounds, first.value)
-        bounds.insert(place, first.value)
-        entries.insert(place, entry)
+        else:
+            self._all.add(entry)
 
     def discard(self, entry: _Entry) -> bool:
         """True when nothing is left."""
-        if not entry.rest or entry.rest[0].lookup not in _ADMITTED:
-            self._all.discard(entry)
-            self._tried.discard(entry)
-        else:
-            first = entry.rest[0]
-            bounds, entries = self._ranges[first.field, first.lookup]
-            place = entries.index(entry, bisect_left(bounds, first.value))
+        if entry.low and entry.high:
+            self._intervals[entry.field].discard(entry)
+            if not self._intervals[entry.field]:
+                del self._intervals[entry.field]
+        elif side := entry.low or entry.high:
+            bounds, entries = self._sides[side.field, side.lookup]
+            place = entries.index(entry, bisect_left(bounds, side.value))
             del bounds[place], entries[place]
             if not bounds:
-                del self._ranges[first.field, first.lookup]
-        return not (self._all or self._ranges or self._tried)
+                del self._sides[side.field, side.lookup]
+        else:
+            self._all.discard(entry)
+            self._tried.discard(entry)
+        return not (self._all or self._sides or self._intervals or self._tried)
 
     def match(self, values: Values, found: set[str]) -> None:
         for entry in self._all:
             found.add(entry.channel)
-        for (field, lookup), (bounds, entries) in self._ranges.items():
+        for (field, lookup), (bounds, entries) in self._sides.items():
             value = values.get(field)
-            if value is None:
-                continue
-            bisect, before = _ADMITTED[lookup]
-            place = bisect(bounds, value)
-            _try(entries[:place] if before else entries[place:], 1, values, found)
+            if value is not None:
+                bisect, before = _ADMITTED[lookup]
+                place = bisect(bounds, value)
+                _try(entries[:place] if before else entries[place:], values, found)
+        for field, intervals in self._intervals.items():
+            value = values.get(field)
+            if value is not None:
+                _try(intervals.at(value), values, found)
         if self._tried:
-            _try(list(self._tried), 0, values, found)
+            _try(self._tried, values, found)
 
 
-def _try(entries: Sequence[_Entry], first: int, values: Values, found: set[str]) -> None:
+def _try(entries: Iterable[_Entry], values: Values, found: set[str]) -> None:
     for entry in entries:
-        if all(condition.passes(values.get(condition.field)) for condition in entry.rest[first:]):
+        if not entry.rest or all(condition.passes(values.get(condition.field)) for condition in entry.rest):
             found.add(entry.channel)
 
 
+def _range(conditions: Iterable[Condition]) -> tuple[str, Condition | None, Condition | None]:
+    """The field by whose range these are looked up, with its lower and upper bound; one with both, if there is any."""
+    lows = {condition.field: condition for condition in conditions if condition.lookup in ("gt", "gte")}
+    highs = {condition.field: condition for condition in conditions if condition.lookup in ("lt", "lte")}
+    field = next(iter([*(lows.keys() & highs.keys()), *lows, *highs]), "")
+    return field, lows.get(field), highs.get(field)
+
+
+def _bound(condition: Condition) -> Bound:
+    return condition.value, {"gt": 1, "lt": -1}.get(condition.lookup, 0)
+
+
 def _split(conditions: tuple[Condition, ...]) -> tuple[Shape, list[tuple[Any, ...]], tuple[Condition, ...]]:
-    """Equalities as the key of a bucket (one list of values makes several keys), then ranges, then the rest."""
+    """Equalities as the key of a bucket (one list of values makes several keys), and the rest."""
     equal: dict[str, Sequence[Any]] = {}
     rest: list[Condition] = []
     several = False
@@ -142,7 +168,6 @@ def _split(conditions: tuple[Condition, ...]) -> tuple[Shape, list[tuple[Any, ..
     keys: list[tuple[Any, ...]] = [()]
     for field in shape:
         keys = [(*key, member) for key in keys for member in equal[field]]
-    rest.sort(key=lambda condition: condition.lookup not in _ADMITTED)
     return shape, keys, tuple(rest)
 
 

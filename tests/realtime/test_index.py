@@ -79,6 +79,10 @@ class Counted:
         Counted.count += 1
         return self.value > other.value
 
+    def __le__(self, other: Counted) -> bool:
+        Counted.count += 1
+        return self.value <= other.value
+
 
 def cost(lookup: str, channels: int, value: int) -> tuple[int, int]:
     """How many channels were found, and how often values were compared for it."""
@@ -101,6 +105,60 @@ def test_the_cost_of_ranges_that_do_not_match_grows_with_their_logarithm(lookup:
 
     assert found <= 1
     assert compared <= 15
+
+
+def span(low: int, high: int) -> tuple[Condition, ...]:
+    return Condition("f", "gte", Counted(low)), Condition("f", "lt", Counted(high))
+
+
+@pytest.mark.parametrize(
+    ("name", "spans"),
+    [
+        ("one beside the other", [(n, n + 1) for n in range(5000)]),
+        ("one in the other", [(n, 10_000 - n) for n in range(5000)]),
+        ("all before", [(-5001 + n, -1 - n % 7) for n in range(5000)]),
+        ("all behind", [(20_000 + n, 20_001 + 2 * n) for n in range(5000)]),
+    ],
+)
+def test_the_cost_of_two_sided_ranges_that_do_not_match_grows_with_their_logarithm(
+    name: str, spans: list[tuple[int, int]]
+) -> None:
+    index = FilterIndex()
+    for low, high in spans:
+        index.add(f"s|{low}-{high}", Filter((span(low, high),)))
+    for value in (-1, 0, 4999, 5001, 9999, 30_001):
+        wanted = {f"s|{low}-{high}" for low, high in spans if low <= value < high}
+        asked = {"f": Counted(value)}
+        Counted.count = 0
+        found = index.match(asked)
+        # Three comparisons a node, of pairs: equal, then less. Trees of 5,000 are rarely deeper than 35.
+        assert (found, Counted.count <= 6 * 35 + 12 * len(wanted)) == (wanted, True), (value, Counted.count)
+
+
+def test_two_sided_ranges_of_one_object_cost_their_logarithm_too() -> None:
+    index = FilterIndex()
+    for number in range(5000):
+        conditions = (Condition("device", "exact", 7), *span(2 * number, 2 * number + 1))
+        index.add(f"s|{number}", Filter((conditions,)))
+    asked = {"device": 7, "f": Counted(6001)}
+    Counted.count = 0
+
+    assert index.match(asked) == set()
+    assert Counted.count <= 6 * 35
+
+
+def test_the_cost_does_not_grow_with_lists_that_do_not_match() -> None:
+    def compared(channels: int) -> int:
+        index = FilterIndex()
+        for number in range(channels):
+            members = tuple(Counted(3 * number + k) for k in range(3))
+            index.add(f"s|{number}", Filter(((Condition("f", "in", members),),)))
+        asked = {"f": Counted(-1)}
+        Counted.count = 0
+        assert index.match(asked) == set()
+        return Counted.count
+
+    assert compared(5000) <= compared(10) + 1
 
 
 def test_thresholds_of_one_object_are_bisected_too() -> None:
