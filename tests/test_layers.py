@@ -51,6 +51,8 @@ OFFERED = {"errors", "models", "permissions", "registry", "routers", "serializer
 # Files without a test file of their own name, and the tests that prove them: an idea was split into several files, or
 # is only seen at work. Whoever adds a file adds its test, or its line here.
 TESTED_ELSEWHERE: dict[str, list[str]] = {
+    "project/cookies.py": ["security/test_identity.py"],
+    "project/throttle.py": ["security/test_web.py"],
     # Numbers only.
     "realtime/limits.py": ["realtime/test_connection.py", "realtime/test_streams.py"],
     "realtime/settings.py": ["realtime/test_protocol.py"],
