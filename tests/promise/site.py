@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,15 +29,25 @@ class Worker:
 
     def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
         self._words = words
-        self._environment = {**os.environ, **environment}
+        # Unbuffered, so that what it says is there when it says it.
+        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._log = log
+        self._said = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._said = self._says()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self._words], cwd=ROOT, env=self._environment, stdout=log, stderr=log
             )
+
+    def wait(self) -> None:
+        """Until it is at work, or would be if no other were."""
+        until(lambda: self._says() > self._said, "a relay's start", 60)
+
+    def _says(self) -> int:
+        return self._log.read_text(errors="replace").count("The relay runs.") if self._log.exists() else 0
 
     def signal(self, number: Signals) -> None:
         assert self.process is not None
@@ -81,9 +90,8 @@ class Site:
         assert self.installation.redis is not None
         return self.installation.redis
 
-    @property
-    def log(self) -> Path:
-        return self.installation.directory / "relay.log"
+    def log(self, name: str) -> Path:
+        return self.installation.directory / f"relay {name}.log"
 
     def ports(self) -> list[int]:
         return [server.port for server in self.servers]
@@ -99,8 +107,8 @@ class Site:
         for server in self.servers:
             server.wait()
             self.doors.append(stack.enter_context(Proxy(server.port)))
-        for _ in range(count - embedded):
-            relay = Worker(["manage.py", "relay"], self._environment(stack), self.log)
+        for number in range(count - embedded):
+            relay = Worker(["manage.py", "relay"], self._environment(stack), self.log(str(number)))
             stack.callback(relay.end)
             relay.start()
             self.relays.append(relay)
@@ -109,7 +117,7 @@ class Site:
 
     def lone_relay(self) -> Worker:
         environment = self._surroundings(Line(None, None))
-        return Worker(["-m", "tests.promise.lone_relay"], environment, self.log)
+        return Worker(["-m", "tests.promise.lone_relay"], environment, self.log("too many"))
 
     def processes(self) -> list[int]:
         """Those of servers and relays that run."""
@@ -118,26 +126,19 @@ class Site:
 
     def revive(self) -> None:
         """Start whatever has ended, and wait until it serves."""
-        for relay in self.relays:
-            if relay.process is None or relay.process.poll() is not None:
-                relay.start()
+        fallen = [relay for relay in self.relays if relay.process is None or relay.process.poll() is not None]
+        for relay in fallen:
+            relay.start()
         ended = [server for server in self.servers if server.process.poll() is not None]
         for server in ended:
             server.start()
-        for server in ended:
-            server.wait()
-
-    def answers(self, server: Program) -> bool:
-        """Whether clients can be served."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
-            return True
-        return False
+        for one in (*ended, *fallen):
+            one.wait()
 
     def complaints(self) -> list[str]:
         """What servers and relays logged as errors, without the traces."""
         texts = [server.log for server in self.servers]
-        if self.log.exists():
-            texts.append(self.log.read_text(errors="replace"))
+        texts += [log.read_text(errors="replace") for log in self.installation.directory.glob("relay*.log")]
         return [
             line for text in texts for line in text.splitlines()
             if " ERROR " in line or " CRITICAL " in line or line.startswith("Traceback")
