@@ -65,7 +65,7 @@ class Reader:
     """Goes through the journal from where it stands now."""
 
     def __init__(self) -> None:
-        self._loader = Loader(limits().outbox_bytes)
+        self._loader = Loader(limits().object_bytes)
         # Row of the journal → the revision up to which it has been read.
         self._read: dict[int, int] = {}
         self._fresh()

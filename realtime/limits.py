@@ -39,5 +39,10 @@ class Limits:
     history_bytes: int = 16 * 1024 * 1024
     history_seconds: float = 300.0
 
+    @property
+    def object_bytes(self) -> int:
+        """The largest object that is ever told: a quarter of an outbox, so that there is room for its next change."""
+        return self.outbox_bytes // 4
+
 
 DEFAULT_LIMITS = Limits()

@@ -206,7 +206,7 @@ class Loader:
     def _publication(self, change: Change) -> Publication:
         body = encode(change)
         if len(body) > self._body_limit:
-            raise ValueError(f"{len(body)} characters are more than any client's outbox holds ({self._body_limit})")
+            raise ValueError(f"{len(body)} characters are more than a client can be told at once ({self._body_limit})")
         return Publication(change.stream, change.key, change.revision, body)
 
 

@@ -235,7 +235,7 @@ class Relay:
         """Before the database is read: which database it is, and where the streams stand."""
         loader = self._loader
         if loader is None:
-            loader = self._loader = Loader(limits().outbox_bytes, self._using, bold=True)
+            loader = self._loader = Loader(limits().object_bytes, self._using, bold=True)
         if not self._sure:
             identity = journal.identity(self._using)
             self._bus.identity = identity

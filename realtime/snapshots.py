@@ -23,8 +23,7 @@ class Snapshots:
         self._turn = turn
         self._channels = channels
         self._limits = limits
-        # A quarter of the outbox, as for parts: what is put there at once must leave room for changes.
-        self._largest = limits.outbox_bytes // 4
+        self._largest = limits.object_bytes
         self._under_way: dict[Client, dict[Subscription, None]] = {}
         self._settling: dict[Subscription, None] = {}
         # By stream, those that have shown what is not published yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,13 @@ from realtime.change import DATA_STREAM
 from realtime.errors import BadArgs
 from realtime.filters import Filter
 from realtime.protocol import Call, Raw, dumps
+from realtime.settings import limits
 
 if TYPE_CHECKING:
     from realtime.routers import BaseRouter, ModelRouter
     from realtime.serializers import ModelSerializer
+
+logger = logging.getLogger("realtime.subscriptions")
 
 # Objects read from the database, and held as instances, at a time.
 CHUNK = 1000
@@ -113,11 +117,19 @@ def snapshot(serializer: type[ModelSerializer], wanted: Q, limit: int | None = N
     with view.consistent():
         revisions = journal.revisions(model._meta.label_lower)
         rows = serializer.get_queryset().filter(wanted).order_by("pk")
-        objects = [
-            (journal_key(row), Raw(dumps(published)))
+        texts = [
+            (journal_key(row), dumps(published))
             for row, published in serializer.publish_all(rows.iterator(chunk_size=CHUNK))
         ]
-    return Snapshot(objects, revisions)
+    return Snapshot([(key, Raw(text)) for key, text in texts if _tellable(model, key, text)], revisions)
+
+
+def _tellable(model: type[Model], key: str, text: str) -> bool:
+    """The relay sets aside what is too large; one such row must not keep the others from whoever comes."""
+    largest = limits().object_bytes
+    if len(text) > largest:
+        logger.error("%s %s is left out: %d characters of %d", model._meta.label_lower, key, len(text), largest)
+    return len(text) <= largest
 
 
 def journal_key(row: Any) -> str:

@@ -134,6 +134,17 @@ def test_a_snapshot_of_a_filter_holds_what_the_filter_lets_pass(shelf: Shelf) ->
     assert [json.loads(raw.text)["pages"] for _, raw in read().objects] == [5, 9]
 
 
+def test_an_object_too_large_to_be_told_does_not_hide_the_others(shelf: Shelf, settings: Any, expect_log: Any) -> None:
+    expect_log("realtime.subscriptions", "library.book .* is left out")
+    good, large, also = (Book.objects.create(title=title, shelf=shelf) for title in ("Atlas", "b" * 90, "Zoo"))
+    read = planned(staff()).snapshot
+    assert read is not None
+    assert len(read().objects) == 3
+    texts = {key: len(raw.text) for key, raw in read().objects}
+    settings.REALTIME_OUTBOX_BYTES = 4 * (texts[str(large.pk)] - 1)
+    assert [key for key, _ in read().objects] == [str(good.pk), str(also.pk)]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_snapshot_is_one_view_that_keeps_no_writer_waiting(shelf: Shelf) -> None:
     Book.objects.create(title="Atlas", shelf=shelf)
