@@ -78,8 +78,9 @@ export class Pill extends Watcher {
   render() {
     if (!this._report) return nothing;
     const { name, health, roundTrip } = this._report;
-    const [tone, word] = ((name === "live" || name === "behind") && pillWord(health)) || LOOKS[name];
-    return html`<span class="pill ${tone}"><i class="pulse"></i>${word}${roundTrip === null ? nothing : html` <small class="num">${roundTrip} ms</small>`}</span>`;
+    const doubt = name === "live" || name === "behind" ? pillWord(health) : null;
+    const [tone, word] = doubt ?? LOOKS[name];
+    return html`<span class="pill ${tone}"><i class="pulse"></i>${word}${roundTrip === null || doubt ? nothing : html` <small class="num">${roundTrip} ms</small>`}</span>`;
   }
 }
 
