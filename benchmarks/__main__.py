@@ -79,7 +79,7 @@ def measure(plan: list[Step], results: Results, quick: bool) -> list[str]:
                         results.add(record, step.server, step.turn, **figures)
                 except Exception as error:
                     failures.append(f"{scenario.key}, {step.server}: {error!r}")
-                    print(failures[-1], file=sys.stderr, flush=True)
+                    print(failures[-1], *getattr(error, "__notes__", []), sep="\n", file=sys.stderr, flush=True)
                     for record in scenario.records_of(step.server):
                         results.add(record, step.server, step.turn, failed=repr(error)[:500])
                 progress.done(step)
@@ -97,7 +97,7 @@ def main() -> int:
     )
     parser.add_argument("what", nargs="?", choices=["measure", "report"], default="measure")
     parser.add_argument("--only", metavar="A,B", help=f"of {', '.join(keys)}")
-    parser.add_argument("--servers", metavar="A,B", help="only these; names with a comma go with their first word")
+    parser.add_argument("--servers", metavar="A,B", help="only these")
     parser.add_argument("--alternations", type=int, metavar="N", default=TURNS, help=f"turns of each server ({TURNS})")
     parser.add_argument("--quick", action="store_true", help="one short turn, in a file of its own")
     parser.add_argument("--resume", action="store_true", help="keep what the file has, measure the rest")

@@ -6,7 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from benchmarks import machine
@@ -47,12 +48,17 @@ class Receivers:
         return found
 
 
-@contextlib.contextmanager
-def crowd(port: int, dialect: str, header: str = "") -> Iterator[Receivers]:
-    """Receivers on the load's cores; gone with their sockets afterwards."""
+def crowd(port: int, dialect: str, header: str = "") -> AbstractContextManager[Receivers]:
+    """Receivers of `benchmarks.crowd`."""
     command = [sys.executable, "-m", "benchmarks.crowd", "--port", str(port), "--dialect", dialect, "--header", header]
+    return talking(command)
+
+
+@contextlib.contextmanager
+def talking(command: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Receivers]:
+    """A program that is asked, on the load's cores; gone with its sockets afterwards."""
     with machine.on(machine.LOAD_CORES):
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Receivers(process)
     finally:

@@ -20,7 +20,7 @@ from benchmarks.servers import OURS, PACE
 
 RECEIVERS = 100
 LIMIT = 60.0
-KEPT = "marshlight, kept"
+KEPT = "marshlight-kept"
 # How many toggles, from the fastest to the slowest.
 COUNTS = (300, 60)
 
