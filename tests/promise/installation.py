@@ -167,7 +167,7 @@ def installed(kind: str, postgres_url: str = "", name: str = "promise", *, bus: 
         if kind == "sqlite":
             url = f"sqlite:///{directory / 'db.sqlite3'}"
         else:
-            _make_database(postgres_url, name)
+            make_database(postgres_url, name)
             url = postgres_url.rpartition("/")[0] + f"/{name}"
         found = Installation(kind, url, directory)
         if (bus or {"sqlite": "memory", "postgresql": "redis"}[kind]) == "redis":
@@ -179,7 +179,7 @@ def installed(kind: str, postgres_url: str = "", name: str = "promise", *, bus: 
         yield found
 
 
-def _make_database(url: str, name: str) -> None:
+def make_database(url: str, name: str) -> None:
     import psycopg2
 
     connection = psycopg2.connect(url)
