@@ -1,20 +1,54 @@
-"""What a writer pays for the journal: the same statements with triggers and without, on both databases.
-
-python -m benchmarks.writers [--quick]
-"""
+"""What a writer pays for the journal: the same statements with triggers and without, in turns, on both databases."""
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import io
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
-from benchmarks import bench
-from tests import services
+from benchmarks import machine, place
+from benchmarks.scenario import Figures, Measure, Scenario, surroundings
+
+DATABASES = ("sqlite", "postgresql")
+DEVICES = 900
+LIMIT = 120.0
+
+
+class Writers(Scenario):
+    key = "writers"
+    title = "what a writer pays for the journal"
+    records = ("writer",)
+
+    def servers(self) -> Sequence[str]:
+        return DATABASES
+
+    def seconds(self, server: str) -> float:
+        return 4
+
+    @contextlib.contextmanager
+    def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
+        with ExitStack() as stack:
+            places: dict[str, dict[str, str]] = {}
+            for server in servers:
+                grown = server == DATABASES[1]
+                places[server], _ = stack.enter_context(surroundings(postgres=grown, redis=False))
+                place.manage(places[server], "demo", "--devices", str(DEVICES))
+
+            def ask(server: str) -> Figures:
+                command = [sys.executable, "-m", "benchmarks.writers", "150" if quick else "500"]
+                env = places[server]
+                with machine.on(machine.LOAD_CORES):
+                    done = subprocess.run(
+                        command, cwd=place.ROOT, env=env, stdout=subprocess.PIPE, check=True, timeout=LIMIT
+                    )
+                return {"writer": json.loads(done.stdout)}
+
+            yield ask
 
 
 def statements(count: int) -> dict[str, Callable[[], int]]:
@@ -33,56 +67,24 @@ def statements(count: int) -> dict[str, Callable[[], int]]:
     def all_at_once() -> int:
         return Device.objects.update(desired_version=F("desired_version") + 1)
 
-    return {"one row a transaction": one_by_one, f"{len(pks)} rows a statement": all_at_once}
+    return {"row": one_by_one, "statement": all_at_once}
 
 
-def measure(count: int, rounds: int) -> dict[str, Any]:
+def main() -> None:
+    """Microseconds a row, bare and with the journal."""
     import django
 
     django.setup()
     from django.core.management import call_command
 
-    found: dict[str, dict[str, list[float]]] = {}
-    for _ in range(rounds):
-        for kind in ("remove", "install"):
-            call_command("journal", kind, stdout=open("/dev/null", "w"))  # noqa: SIM115 - ends with the process
-            for name, write in statements(count).items():
-                begun = time.perf_counter()
-                rows = write()
-                micro = 1e6 * (time.perf_counter() - begun) / rows
-                found.setdefault(name, {}).setdefault(kind, []).append(micro)
-    return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--measure", nargs=2, metavar=("COUNT", "ROUNDS"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(measure(*map(int, options.measure))))
-        return
-    table = []
-    with services.running(services.Postgres()) as postgres:
-        for name, environment in (("SQLite", {}), ("PostgreSQL", {"DATABASE_URL": postgres.url})):
-            with bench.place(**environment) as env:
-                bench.manage(env, "demo", "--devices", "900")
-                words = ("300", "3") if options.quick else ("1000", "7")
-                command = [sys.executable, "-m", "benchmarks.writers", "--measure", *words]
-                done = subprocess.run(command, cwd=bench.ROOT, env=env, stdout=subprocess.PIPE, check=True, timeout=500)
-            for what, figures in json.loads(done.stdout).items():
-                bare = bench.spread(figures["remove"])["median"]
-                live = bench.spread(figures["install"])["median"]
-                table.append(
-                    {
-                        "database": name,
-                        "statement": what,
-                        "without, µs a row": f"{bare:.1f}",
-                        "with the journal": f"{live:.1f}",
-                        "costs": f"{live - bare:+.1f}",
-                    }
-                )
-    print(f"{bench.conditions()}\n\n{bench.table(table)}")
+    found: dict[str, float] = {}
+    for kind, word in (("remove", "bare"), ("install", "journal")):
+        call_command("journal", kind, stdout=io.StringIO())
+        for name, write in statements(int(sys.argv[1])).items():
+            begun = time.perf_counter()
+            rows = write()
+            found[f"{word} {name}"] = 1e6 * (time.perf_counter() - begun) / rows
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
