@@ -140,7 +140,7 @@ class SocketHandler(Handler):
         except OSError as error:
             logger.info("a client was gone before it was served: %s", error)
             return
-        self._serve(Socket(own, self.process.limits.message_bytes, self.process.clock), received, identity)
+        self._serve(Socket(own, self.process.limits, self.process.clock), received, identity)
 
     async def _identify(self) -> sessions.Identity | None:
         """Who asks; None for an identity that has ended or never was."""

@@ -30,9 +30,9 @@ class Bucket:
         # A client that is read only when its bucket is at nought again floods if it has the next call ready then.
         if self._tokens >= 1:
             self._since = None
-        elif self._since is None:
-            self._since = now
         self._tokens -= count
+        if self._tokens < 0 and self._since is None:
+            self._since = now
         return max(0.0, -self._tokens / self.per_second)
 
     @property

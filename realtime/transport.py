@@ -17,13 +17,19 @@ from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from realtime.errors import CloseCode
 from realtime.framing import Closing, Fault, Opcode, Ping, Reader, Text, close_frame, frame, text_frame
+from realtime.limits import Limits
+from realtime.rate import Bucket
 
 logger = logging.getLogger("realtime.transport")
 
 # Read at a time, and in one turn of the loop: what arrives while a client is told to wait is at most this.
 CHUNK = 16 * 1024
+# More than a stream reads ahead of a request.
+EARLY = 128 * 1024
 # A peer that was told goodbye has so long to answer before the socket is closed without it.
 GOODBYE_SECONDS = 2.0
+# The longest rest at a stretch from a peer's small frames: meanwhile nobody notices that it is gone.
+REST_SECONDS = 5.0
 
 
 class Plain:
@@ -48,39 +54,52 @@ class Events:
 
 
 def taken_over(stream: IOStream) -> tuple[socket.socket, bytes]:
-    """The connection without its stream, which is closed, and what the peer sent behind its request. OSError."""
+    """The connection without its stream, which is closed, and what the peer sent behind its request. OSError if it is
+    gone, or sends so fast that reading all that is there would never end."""
     if isinstance(stream, SSLIOStream):
         # OpenSSL must see every byte.
         raise OSError("TLS is a proxy's work")
-    received = bytearray()
+    received = b""
     try:
-        while (read := asyncio.ensure_future(stream.read_bytes(CHUNK, partial=True))).done():
+        while (read := asyncio.ensure_future(stream.read_bytes(EARLY, partial=True))).done():
             received += read.result()
+            if len(read.result()) < EARLY:
+                break  # The stream itself has no more; what the kernel has is ours to read.
+            if len(received) > 4 * EARLY:
+                raise OSError("it sends too fast")
         own = stream.socket.dup()
     except StreamClosedError as error:
         raise OSError("gone") from error
     finally:
         stream.close()
-    return own, bytes(received)
+    return own, received
 
 
 class Socket:
     """Set `events`, then call `serve` once; `send` whole frames only."""
 
-    __slots__ = ("_clock", "_code", "_dead", "_deaf", "_kept", "_loop", "_plain", "_pong", "_pong_waits", "_raw",
-                 "_reader", "_reading", "_sock", "_timer", "events", "heard", "pinged")  # fmt: skip
+    __slots__ = ("_clock", "_code", "_dead", "_deaf", "_early", "_held", "_kept", "_limits", "_loop", "_pace",
+                 "_plain", "_pong", "_pong_waits", "_raw", "_reader", "_reading", "_rest", "_sock", "_timer", "events",
+                 "heard", "pinged")  # fmt: skip
 
     events: Events
 
-    def __init__(self, sock: socket.socket, message_limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, sock: socket.socket, limits: Limits, clock: Callable[[], float]) -> None:
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._raw = sock.send
         self._loop = asyncio.get_running_loop()
-        self._reader = Reader(message_limit)
+        self._reader = Reader(limits.message_bytes)
+        self._limits = limits
         self._clock = clock
+        # Calls are counted by who understands them; this is for frames that never become one. Most peers send none.
+        self._pace: Bucket | None = None
+        self._rest: asyncio.TimerHandle | None = None
+        # Somebody wants nothing read.
+        self._held = False
+        self._early = b""
         # What the kernel has refused so far: the rest of each write, and what to tell when it is out.
         self._kept: deque[tuple[memoryview, int]] | None = None
         # Whether bytes may go to the kernel at once: nothing is kept, no goodbye was said, nobody hung up.
@@ -98,19 +117,31 @@ class Socket:
 
     def serve(self, received: bytes = b"") -> None:
         """Read until the connection is over, beginning with what was received already. Returns at once."""
+        self._early = received
         self._listen(True)
-        if received:
-            self._loop.call_soon(self._take, received)
 
     # Reading
 
     def _listen(self, listening: bool) -> None:
         if listening is not self._reading and not self._dead:
             self._reading = listening
-            if listening:
+            if self._early:
+                self._loop.call_soon(self._take_early)
+            elif listening:
                 self._loop.add_reader(self._sock, self._readable)
             else:
                 self._loop.remove_reader(self._sock)
+
+    def _take_early(self) -> None:
+        """In turns, as if it were read now, and before anything is."""
+        if not self._early or not self._reading:
+            return
+        data, self._early = self._early[:CHUNK], self._early[CHUNK:]
+        self._take(data)
+        if self._reading and self._early:
+            self._loop.call_soon(self._take_early)
+        elif self._reading:
+            self._loop.add_reader(self._sock, self._readable)
 
     def _readable(self) -> None:
         try:
@@ -143,6 +174,7 @@ class Socket:
             if ping is not None:
                 # One answer for all that came together: RFC 6455, 5.5.3, asks for the latest only.
                 self._answer(ping)
+            self._slow_down()
         except Fault as fault:
             self._deaf = True
             self._say_goodbye(fault.code, fault.reason)
@@ -151,6 +183,27 @@ class Socket:
             # Told here, because the loop would only say so and read on.
             logger.exception("a connection failed")
             self._end(1011)
+
+    def _slow_down(self) -> None:
+        """Rest after too many small frames; who sends them all the same does not listen."""
+        small, self._reader.small = self._reader.small, 0
+        if not small:
+            return
+        limits = self._limits
+        if self._pace is None:
+            self._pace = Bucket(limits.frames_per_second, limits.frames_burst, limits.flood_seconds, self._clock)
+        seconds = self._pace.take(small)
+        if self._pace.flooding or (seconds > 0 and self._code is not None):
+            raise Fault(CloseCode.TOO_FAST, CloseCode.TOO_FAST.reason)
+        if seconds > 0 and not self._dead:
+            self._listen(False)
+            # Not quite all of it: who has more ready then shall not look as if it had come in time.
+            self._rest = self._loop.call_later(min(0.9 * seconds, REST_SECONDS), self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        if not self._held:
+            self.resume()
 
     # Writing
 
@@ -256,11 +309,14 @@ class Socket:
 
     def pause(self) -> None:
         """Read no more; what the kernel holds makes the peer wait."""
+        self._held = True
         self._listen(False)
 
     def resume(self) -> None:
+        self._held = False
         self.heard = self._clock()
-        self._listen(True)
+        if self._rest is None:
+            self._listen(True)
 
     # Goodbye
 
@@ -271,8 +327,15 @@ class Socket:
     def close(self, code: CloseCode) -> None:
         """Say why; the socket is closed when the peer has answered, or a little later without it."""
         self._say_goodbye(code, code.reason)
+        # Its goodbye, or its end, is all that is waited for now.
+        self._wake()
         self.resume()
         self._end_soon()
+
+    def _wake(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
 
     def abort(self) -> None:
         """Close it now; whoever is there sees a connection that breaks."""
@@ -292,6 +355,7 @@ class Socket:
         if self._dead:
             return
         self._listen(False)
+        self._wake()
         self._dead, self._plain = True, False
         if self._kept:
             self._loop.remove_writer(self._sock)

@@ -14,9 +14,11 @@ from websockets.frames import Frame, Opcode
 from realtime import transport
 from realtime.errors import CloseCode
 from realtime.framing import text_frame
+from realtime.limits import Limits
 from realtime.transport import Events, Socket
 
 LIMIT = 10.0
+SMALL = Limits(message_bytes=1000)
 
 
 class Owner:
@@ -53,7 +55,7 @@ class Owner:
 Story = Callable[[Socket, socket.socket, Owner], Awaitable[None]]
 
 
-def play(story: Story, *, buffer: int | None = None) -> Owner:
+def play(story: Story, *, buffer: int | None = None, limits: Limits = SMALL) -> Owner:
     """A served socket, its peer's end, and who is told."""
 
     async def main() -> Owner:
@@ -63,7 +65,7 @@ def play(story: Story, *, buffer: int | None = None) -> Owner:
         there.settimeout(LIMIT)
         owner = Owner()
         loop = asyncio.get_running_loop()
-        served = Socket(here, 1000, loop.time)
+        served = Socket(here, limits, loop.time)
         served.events = owner.events()
         served.serve()
         try:
@@ -146,7 +148,7 @@ def test_of_a_flood_of_pings_only_the_last_waits() -> None:
         assert answers[:2] == b"\x8a\x04"
         assert answers.endswith(b"1999")
 
-    play(story, buffer=4096)
+    play(story, buffer=4096, limits=Limits(frames_per_second=1e9, frames_burst=1e9))
 
 
 def test_pings_that_come_together_get_one_answer() -> None:
@@ -242,3 +244,51 @@ def test_a_peer_that_sends_without_a_pause_leaves_the_loop_to_others_too() -> No
         assert most * len(text) <= 2 * transport.CHUNK
 
     play(story)
+
+
+def test_a_peer_of_nothing_but_small_frames_is_read_later_and_then_cut() -> None:
+    limits = Limits(frames_per_second=1000, frames_burst=10, flood_seconds=0.3)
+
+    async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
+        there.sendall(masked(Opcode.PING, b"") * 200 + masked(Opcode.TEXT, b"x"))
+        await owner.heard(1)
+        assert served.paused
+        # What somebody else asks for meanwhile does not end the rest.
+        served.resume()
+        assert served.paused
+        there.setblocking(False)
+        while owner.code is None:
+            with contextlib.suppress(OSError):
+                there.send(masked(Opcode.PONG, b"") * 100)
+            await asyncio.sleep(0.01)
+
+    assert play(story, limits=limits).code == 4029
+
+
+def test_a_peer_that_rests_and_is_held_reads_on_when_both_are_over() -> None:
+    limits = Limits(frames_per_second=1000, frames_burst=10)
+
+    async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
+        there.sendall(masked(Opcode.PING, b"") * 60 + masked(Opcode.TEXT, b"x"))
+        await owner.heard(1)
+        served.pause()
+        there.sendall(masked(Opcode.TEXT, b"y"))
+        await asyncio.sleep(0.2)
+        assert owner.texts == ["x"]
+        served.resume()
+        await owner.heard(2)
+
+    play(story, limits=limits)
+
+
+def test_a_goodbye_does_not_wait_for_a_rest() -> None:
+    limits = Limits(frames_per_second=1, frames_burst=10)
+
+    async def story(served: Socket, there: socket.socket, owner: Owner) -> None:
+        there.sendall(masked(Opcode.PING, b"") * 20 + masked(Opcode.TEXT, b"x"))
+        await owner.heard(1)
+        served.close(CloseCode.TOO_SLOW)
+        there.sendall(masked(Opcode.CLOSE, (4008).to_bytes(2, "big")))
+        await owner.closed.wait()
+
+    assert play(story, limits=limits).code == 4008
