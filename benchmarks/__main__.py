@@ -1,9 +1,9 @@
 """Measures Marshlight beside its peers, in turns, and writes figures, tables and plots.
 
-    python -m benchmarks                 everything; results are written as they come
-    python -m benchmarks --quick         a first look: one turn, short
-    python -m benchmarks --resume        goes on where a run was interrupted
-    python -m benchmarks report          tables and plots from the results, without measuring
+python -m benchmarks                 everything; results are written as they come
+python -m benchmarks --quick         a first look: one turn, short
+python -m benchmarks --resume        goes on where a run was interrupted
+python -m benchmarks report          tables and plots from the results, without measuring
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import environment, machine
+from benchmarks import environment, machine, report
 from benchmarks.registry import SCENARIOS
 from benchmarks.results import PLACE, Results
 from benchmarks.scenario import Scenario
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short turn, in a file of its own")
     parser.add_argument("--resume", action="store_true", help="keep what the file has, measure the rest")
     parser.add_argument("--results", type=Path, help="the file (var/benchmarks/full.json or quick.json)")
-    parser.add_argument("--docs", type=Path, help="where report puts its pictures and tables (docs)")
+    parser.add_argument("--page", type=Path, help="report fills this page and its pictures (docs/benchmarks.md)")
     options = parser.parse_args()
     path = options.results or PLACE / ("quick.json" if options.quick else "full.json")
     only = set(options.only.split(",")) if options.only else set(keys)
@@ -116,15 +116,10 @@ def main() -> int:
         chosen = set(options.servers.split(",")) if options.servers else None
         turns = 1 if options.quick else options.alternations
         plan = [
-            step
-            for scenario in SCENARIOS
-            if scenario.key in only
-            for step in steps(scenario, chosen, turns, results)
+            step for scenario in SCENARIOS if scenario.key in only for step in steps(scenario, chosen, turns, results)
         ]
         failures = measure(plan, results, options.quick)
-    from benchmarks import report
-
-    report.write(results, options.docs)
+    report.write(results, options.page or (report.PAGE if options.what == "report" else None))
     return 1 if failures else 0
 
 

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.dialects import ALL, dialect as spoken
+from benchmarks.dialects import ALL
+from benchmarks.dialects import dialect as spoken
 from benchmarks.framing import TEXT, handshake, masked, split
 from benchmarks.ledger import Ledger, Member, Shares, note
 
@@ -158,7 +159,7 @@ class Crowd:
         """Take what is there; how many sockets had something."""
         places, take, clock = self.places, self.ledger.take, time.monotonic
         events = self.poll.poll(timeout)
-        for fd, event in events:
+        for fd, _ in events:
             place = places.get(fd)
             if place is None:
                 continue
@@ -189,7 +190,9 @@ class Crowd:
 
     def _gone(self, fd: int, place: Place) -> None:
         if place.stage != "in":
-            raise ConnectionError(f"receiver {place.member.number} was closed while {place.stage}: {place.buffer[:200]!r}")
+            raise ConnectionError(
+                f"receiver {place.member.number} was closed while {place.stage}: {place.buffer[:200]!r}"
+            )
         self.poll.unregister(fd)
         self.closed.append((place.member.number, place.member.shut))
         place.sock.close()

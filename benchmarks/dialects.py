@@ -16,7 +16,7 @@ WIDTH = 16 * 1024
 
 
 def thing(number: int, sent: float, room: str = ALL) -> dict[str, Any]:
-    """The object of change `number`, published at `sent` (seconds of the monotonic clock, the same in all processes)."""
+    """The object of change `number`, published at `sent`: seconds of the monotonic clock, which all processes share."""
     name = "lamp" if room != WIDE else "l" + "a" * WIDTH + "mp"
     return {"id": number, "_type": "device", "name": name, "is_on": True, "room": room, "sent": f"{sent:.6f}"}
 
@@ -151,7 +151,7 @@ def subscribe(*wishes: dict[str, Any], route: str = "device") -> str:
 
 
 def dialect(name: str) -> Dialect:
-    """"plain", "socketio", "native" or "switch:" and the key of a device."""
+    """ "plain", "socketio", "native" or "switch:" and the key of a device."""
     kind, _, device = name.partition(":")
     if kind == "switch":
         return Switch(int(device))

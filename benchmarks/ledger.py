@@ -16,7 +16,7 @@ from benchmarks.framing import CLOSE, PING, PONG, TEXT, control, masked, split
 
 
 class Member:
-    """One receiver: `done` frames are checked; it stands at byte `at` of what all get, or has a part of a frame kept."""
+    """One receiver: `done` frames are checked; it stands at byte `at` of what all get, or part of a frame is kept."""
 
     __slots__ = ("at", "done", "kept", "number", "shut", "write")
 

@@ -50,7 +50,11 @@ def token(env: dict[str, str]) -> str:
 
 @contextlib.contextmanager
 def process(
-    command: Sequence[str], env: dict[str, str] | None = None, *, ready: str | None = None, cores: set[int] | None = None
+    command: Sequence[str],
+    env: dict[str, str] | None = None,
+    *,
+    ready: str | None = None,
+    cores: set[int] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that has printed `ready` (None: at once); terminated afterwards."""
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below, when the process has ended

@@ -21,6 +21,7 @@ class Publisher(ABC):
     def publish(self, numbers: Sequence[int], rooms: int = 0, room: str = ALL) -> None:
         """Publish these changes to `room` at once; with `rooms` each to the room of its number modulo `rooms`."""
 
+    @abstractmethod
     def end(self) -> None:
         """No more is published."""
 
@@ -37,6 +38,9 @@ class Channel(Publisher):
             room = str(number % rooms) if rooms else room
             pipe.publish(f"room:{room}", message(number, time.monotonic(), room))
         pipe.execute()
+
+    def end(self) -> None:
+        self._redis.close()
 
 
 class Through(Publisher):

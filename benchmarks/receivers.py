@@ -15,7 +15,7 @@ from benchmarks.place import ROOT
 
 
 class Broken(RuntimeError):
-    """Frames were lost, came twice, out of order or garbled, or a receiver was cut: this measurement is worth nothing."""
+    """Frames were lost, came twice, out of order or garbled, or a receiver was cut: nothing was measured."""
 
 
 class Receivers:

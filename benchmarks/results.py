@@ -34,7 +34,8 @@ class Results:
 
     def has(self, scenario: str, server: str, turn: int) -> bool:
         return any(
-            (one["scenario"], one["server"], one["turn"]) == (scenario, server, turn) for one in self.content["measured"]
+            (one["scenario"], one["server"], one["turn"]) == (scenario, server, turn)
+            for one in self.content["measured"]
         )
 
     def of(self, scenario: str) -> dict[str, list[dict[str, Any]]]:

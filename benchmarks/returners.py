@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from benchmarks.framing import CLOSE, PING, PONG, TEXT, control, handshake, masked, split
@@ -173,8 +175,7 @@ class Fleet:
                 self.complete.set()
 
     async def come(self, tokens: str, seconds: float) -> dict[str, Any]:
-        with open(tokens) as file:
-            self.members = [Returner(self, line.strip()) for line in file]
+        self.members = [Returner(self, line) for line in (await asyncio.to_thread(Path(tokens).read_text)).split()]
         for first in range(0, len(self.members), WAVE):
             wave = self.members[first : first + WAVE]
             await asyncio.gather(*(one.connect() for one in wave))
@@ -194,10 +195,8 @@ class Fleet:
         return {}
 
     async def back(self, seconds: float) -> dict[str, Any]:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.complete.wait(), seconds)
-        except TimeoutError:
-            pass
         times = sorted(self.when.values())
         return {
             "equal": len(times),

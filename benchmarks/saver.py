@@ -56,7 +56,7 @@ def one_by_one(client: Client, count: int) -> dict[str, Any]:
 
     device = Device.objects.all()[0]
     commits, totals, rest = [], [], []
-    for number in range(count):
+    for _ in range(count):
         device.detail = f"measured {time.monotonic_ns()}"
         begun = time.perf_counter()
         device.save(update_fields=["detail"])

@@ -69,6 +69,8 @@ def all_started(servers: Sequence[str], *options: str) -> Iterator[dict[str, Run
     """Every one of them, on SQLite and Redis where it is ours; they idle while another one is measured."""
     with surroundings() as (env, key), ExitStack() as stack:
         yield {
-            server: stack.enter_context(started(server, env["REDIS_URL"], env, key, *(options if server == OURS else ())))
+            server: stack.enter_context(
+                started(server, env["REDIS_URL"], env, key, *(options if server == OURS else ()))
+            )
             for server in servers
         }

@@ -19,7 +19,7 @@ OURS = "marshlight"
 
 @dataclass(frozen=True)
 class Peer:
-    """`pace`: changes to 1,000 receivers that it delivers in a second, roughly; measurements of slow ones are shorter."""
+    """`pace`: changes to 1,000 receivers that it delivers in a second, roughly; slow ones are asked for less."""
 
     name: str
     dialect: str
@@ -38,8 +38,6 @@ class Running:
     dialect: str
     header: str
     publisher: Publisher
-
-
 
 
 def _program(file: str, *words: str) -> Callable[[int, str], list[str]]:
@@ -83,9 +81,13 @@ def started(server: str, redis_url: str, env: dict[str, str], token: str, *optio
         else:
             peer, port = PEERS[server], free_port()
             command = peer.command(port, redis_url)
-            process = stack.enter_context(place.process(command, environment.peers(), ready="ready", cores=SERVER_CORES))
+            process = stack.enter_context(
+                place.process(command, environment.peers(), ready="ready", cores=SERVER_CORES)
+            )
             if peer.through:
-                publisher = Through([str(environment.PYTHON), str(HERE / "peers" / peer.through), redis_url], environment.peers())
+                publisher = Through(
+                    [str(environment.PYTHON), str(HERE / "peers" / peer.through), redis_url], environment.peers()
+                )
             else:
                 publisher = Channel(redis_url)
             dialect, header = peer.dialect, ""

@@ -1,8 +1,8 @@
 """One of a hundred says something; how long until all hundred have it, one at a time.
 
 Everybody goes through Redis, as an installation of several processes must. Marshlight is measured twice: with the real
-verb (a row changes in the database, the journal tells the relay, the relay publishes), and with a verb that publishes at
-once and keeps nothing, which is what the peers do.
+verb (a row changes in the database, the journal tells the relay, the relay publishes), and with a verb that publishes
+at once and keeps nothing, which is what the peers do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""No server, but the limit: `send` of prepared bytes to each socket and nothing else. What is spent here is the kernel's.
+"""No server, but the limit: `send` of prepared bytes to each socket and nothing else. What it spends is the kernel's.
 
 It shows which part of everybody's cost per frame is this machine's price of one `send`.
 """

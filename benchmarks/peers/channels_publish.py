@@ -5,8 +5,9 @@ import json
 import sys
 import time
 
-from benchmarks.dialects import message
 from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from benchmarks.dialects import message
 
 layer = RedisPubSubChannelLayer(hosts=[sys.argv[1]])
 

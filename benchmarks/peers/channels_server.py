@@ -1,8 +1,8 @@
 """The peer: Django Channels with channels_redis, a consumer as its tutorial writes it, under daphne or uvicorn.
 
-Tuned by: `RedisPubSubChannelLayer`, the faster of its two layers; a capacity that loses nothing in a flood; the text made
-once by the publisher and only passed on; no sessions, no middleware. daphne: no access log; uvicorn: uvloop, httptools,
-`websockets`, no compression.
+Tuned by: `RedisPubSubChannelLayer`, the faster of its two layers; a capacity that loses nothing in a flood; the text
+made once by the publisher and only passed on; no sessions, no middleware. daphne: no access log; uvicorn: uvloop,
+httptools, `websockets`, no compression.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The peer: a fan-out as Tornado's own manual writes it, `write_message` for each connection, fed by Redis pub/sub.
 
-Tuned by: no compression (Tornado's default), `set_nodelay`, `hiredis` installed, the message encoded once and sent as text.
+Tuned by: no compression (Tornado's default), `set_nodelay`, `hiredis` installed, the message encoded once and sent as
+text.
 """
 
 import asyncio

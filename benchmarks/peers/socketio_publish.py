@@ -5,6 +5,7 @@ import sys
 import time
 
 import socketio
+
 from benchmarks.dialects import thing
 
 manager = socketio.RedisManager(sys.argv[1], write_only=True)

@@ -3,7 +3,6 @@
 Tuned by: uvloop, compression off, no origin checks, one message made once for all, hiredis.
 """
 
-import asyncio
 import json
 import sys
 
