@@ -173,7 +173,8 @@ def make_bus(identity: str = "") -> Bus:
     if url:
         from .bus_redis import RedisBus
 
-        bus = RedisBus(url, prefix=settings.BUS_PREFIX, limits=remembered)
+        secrets = [django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS]
+        bus = RedisBus(url, prefix=settings.BUS_PREFIX, limits=remembered, secrets=secrets)
     else:
         from .bus_memory import MemoryBus
 

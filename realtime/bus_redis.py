@@ -21,6 +21,7 @@ from redis.retry import Retry
 from .bus import Bus, Fence, Limits, Message, Position, Publication, Renewed, memory_of, new_epoch
 from .bus_redis_link import Address, Feed, Link
 from .bus_redis_scripts import HEAD, HISTORY, PUBLISH, RENEW
+from .bus_redis_seal import Seal
 from .bus_redis_wake import Waker, listen
 from .errors import BusUnavailable
 
@@ -36,14 +37,23 @@ RETRY = (0.1, 0.5)
 
 
 class RedisBus(Bus):
-    """Installations that share a Redis need prefixes of their own."""
+    """Installations that share a Redis need prefixes of their own. All processes of one share its `secrets`: what is
+    not sealed with one of them is skipped."""
 
-    def __init__(self, url: str, *, prefix: str = "marshlight", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "marshlight",
+        limits: Limits | None = None,
+        secrets: Sequence[str | bytes] = ("",),
+    ) -> None:
         self._url = url
         self._address = Address.of(url)
         # Redis' pub/sub does not know database numbers, so the prefix does.
         self._prefix = f"{prefix}:{self._address.database}"
         self._limits = limits or Limits()
+        self._seal = Seal(secrets)
         self._redis = redis.Redis.from_url(
             url,
             protocol=2,
@@ -144,8 +154,11 @@ class RedisBus(Bus):
         epoch, head, entries = _text(answer[0]), int(answer[1]), answer[2]
         kept: dict[int, str] = {}
         for entry in entries:
-            offset, body = entry.split(b" ", 1)
-            kept[int(offset)] = body.decode("utf-8")
+            try:
+                offset, sealed = entry.split(b" ", 1)
+                kept[int(offset)] = self._seal.opened(stream, sealed)
+            except ValueError:
+                self._complain(stream, len(entry))
         messages: list[Message] = []
         # From the head downwards, so that what is returned has no gap whatever a script that died may have left.
         for offset in range(head, after, -1):
@@ -204,7 +217,8 @@ class RedisBus(Bus):
         words: list[str | int] = ["-", 0, 0] if fence is None else [fence.epoch, fence.generation, fence.offset]
         words += [self._limits.changes, self._limits.size, int(self._limits.age * 1000)]
         for place in places:
-            words += [batch[place].key, batch[place].revision, batch[place].body]
+            item = batch[place]
+            words += [item.key, item.revision, self._seal.sealed(item.stream, item.body)]
         return words
 
     def _run(self, script: str, stream: str, *more: str | int) -> Any:
@@ -257,15 +271,23 @@ class RedisBus(Bus):
         """Anybody may publish on a channel of Redis: what is not ours is told once and skipped, and offsets tell what
         is missing."""
         try:
-            epoch, offset, body = raw.split(b" ", 2)
-            return Message(stream, epoch.decode("ascii"), int(offset), body.decode("utf-8"))
+            epoch, offset, sealed = raw.split(b" ", 2)
+            number = int(offset)
+            # A new epoch is announced by Redis itself, which has no secret. It says only: look.
+            body = self._seal.opened(stream, sealed) if sealed or number else ""
+            return Message(stream, epoch.decode("ascii"), number, body)
         except ValueError:
-            if stream not in self._strangers:
-                self._strangers.add(stream)
-                logger.warning(
-                    "Somebody else publishes on Redis' channel %s: %d bytes skipped", self._feed(stream), len(raw)
-                )
+            self._complain(stream, len(raw))
             return None
+
+    def _complain(self, stream: str, size: int) -> None:
+        if stream not in self._strangers:
+            self._strangers.add(stream)
+            logger.warning(
+                "Somebody else publishes on Redis' channel %s, or with another SECRET_KEY: %d bytes skipped",
+                self._feed(stream),
+                size,
+            )
 
 
 def _by_stream(batch: Sequence[Publication]) -> list[tuple[str, list[int]]]:

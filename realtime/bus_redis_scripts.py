@@ -34,6 +34,8 @@ local function open()
   if base == '' then base = m[4] or '' elseif m[4] and m[4] ~= '' and m[4] ~= base then top = 0; m[1] = false end
   if m[4] == '' and base ~= '' then redis.call('HSET', meta, 'base', base) end
   for i = 1, 8 do if not m[i] then return renew(top) end end
+  -- What is no number there was written by somebody else.
+  for _, i in ipairs({2, 5, 6, 8}) do if not tonumber(m[i]) then return renew(top) end end
   if m[3] ~= run then return renew(top) end
   s = {epoch = m[1], offset = tonumber(m[2]), turn = tonumber(m[5]), top = top, size = tonumber(m[8])}
   local since = tonumber(m[6])

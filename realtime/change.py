@@ -66,6 +66,9 @@ class Control:
     reason: str
 
 
+_STREAMS: dict[type, str] = {Event: DATA_STREAM, Control: CONTROL_STREAM}
+
+
 def encode(item: Change | Event | Control) -> str:
     """ValueError if a value has no form on the wire."""
     match item:
@@ -84,8 +87,16 @@ def encode(item: Change | Event | Control) -> str:
             return dumps({"control": item.reason, "users": item.users})
 
 
-def decode(body: str) -> Change | Event | Control:
-    """ValueError on anything that `encode` did not write: the reader then takes the whole stream anew."""
+def decode(body: str, on: str | None = None) -> Change | Event | Control:
+    """ValueError on anything that `encode` did not write, or not for the stream `on`: the reader then takes the whole
+    stream anew."""
+    item = _decode(body)
+    if on is not None and on != (item.stream if isinstance(item, Change) else _STREAMS[type(item)]):
+        raise ValueError("this belongs to another stream")
+    return item
+
+
+def _decode(body: str) -> Change | Event | Control:
     try:
         value = json.loads(body)
         if "change" in value:

@@ -171,7 +171,7 @@ class Node:
         if message.offset <= stream.offset:
             return True
         try:
-            item = decode(message.body)
+            item = decode(message.body, stream.name)
             if isinstance(item, Change):
                 item = typed(item, following.kinds)
         except ValueError as error:
