@@ -1,4 +1,4 @@
-"""Fills the page between the marks `<!-- measured: name -->` and `<!-- end -->` with what was measured, and draws it."""
+"""Fills the page between the marks `<!-- measured: name -->` and `<!-- end -->` from the results, and draws them."""
 
 from __future__ import annotations
 
