@@ -85,6 +85,11 @@ class Calls:
 
     # -- threads ----------------------------------------------------------------------------------------------------
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return self._threads.waiting + self.judges.waiting
+
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run it where verbs run. Cancelled before its thread began, it never will; later, its thread is waited for."""
         return await _finished(self._threads.submit(function, *args))

@@ -8,6 +8,7 @@ so that nobody gets a change whose right to see it ended while the link was down
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -89,6 +90,14 @@ class Node:
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._compare_heads())]
+
+    async def ready(self, limit: float) -> None:
+        """Return when every stream has been read up to where it is, at most so many seconds later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                for following in self._followed.values():
+                    while following.behind:
+                        await following.movement()
 
     async def stop(self) -> None:
         tasks = [*self._tasks, *(f.task for f in self._followed.values() if f.task is not None)]

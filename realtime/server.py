@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +29,13 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import got_request_exception
 from django.utils.module_loading import import_string
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application, FallbackHandler, RequestHandler
 
 from realtime import sockjs
 from realtime.bus import get_bus
+from realtime.door import Door
 from realtime.handler import SocketHandler
 from realtime.health import Check, Health, HealthHandler
 from realtime.process import Process
@@ -52,6 +55,10 @@ EXIT_PORT_TAKEN = 98
 # A request's headers: cookies are the largest part, and browsers send a few KiB of them.
 HEADER_BYTES = 32 * 1024
 SERVICE_SECONDS = 3.0
+# Who wait in the kernel until they are let in: clients of a server that comes back. The system may allow fewer.
+BACKLOG = 4096
+# A server whose bus is away begins without it, but later.
+LINK_SECONDS = 2.0
 DESCRIPTION = "Serve pages, WebSockets and the relay."
 
 
@@ -188,7 +195,7 @@ async def serve(
     """Serve until SIGTERM, SIGINT or `stop`; then tell every client to come back, and end."""
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
-    sockets = bind_sockets(port, address)
+    sockets = bind_sockets(port, address, backlog=BACKLOG)
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: a test
             loop.add_signal_handler(number, stop.set)
@@ -206,12 +213,19 @@ async def serve(
         max_buffer_size=2 * settings.BODY_BYTES,
     )
     await process.start()
-    server.add_sockets(sockets)
+    # Who comes back before the streams are here would get snapshots, all of them at once.
+    await process.node.ready(LINK_SECONDS)
+
+    def welcome(connection: socket.socket, address: tuple[str, int]) -> None:
+        server.handle_stream(IOStream(connection, max_buffer_size=2 * settings.BODY_BYTES), address)
+
+    door = Door(welcome, lambda: process.calls.waiting)
+    door.open(sockets)
     try:
         ready(sockets[0].getsockname()[1], process)
         await stop.wait()
     finally:
-        server.stop()
+        door.close()
         await process.stop()
         await asyncio.to_thread(health.stop)
         with contextlib.suppress(TimeoutError):

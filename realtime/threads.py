@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import close_old_connections, connections
 
@@ -22,9 +22,24 @@ class Threads:
     def __init__(self, count: int, name: str) -> None:
         self.executor = ThreadPoolExecutor(count, name)
         self._count = count
+        self._under_way = 0
+        self._counting = threading.Lock()
 
     def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
-        return self.executor.submit(_gate, function, *args)
+        with self._counting:
+            self._under_way += 1
+        future = self.executor.submit(_gate, function, *args)
+        future.add_done_callback(self._done)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """How much waits for a thread to be free."""
+        return max(0, self._under_way - self._count)
+
+    def _done(self, future: Future[Any]) -> None:
+        with self._counting:
+            self._under_way -= 1
 
     def stop(self) -> None:
         """Give the connections back and end. What has not begun never will; what runs is left alone."""
