@@ -61,7 +61,8 @@ def steps(scenario: Scenario, chosen: set[str] | None, turns: int, results: Resu
     for turn in range(turns):
         for place in range(len(servers)):
             server = servers[(place + turn) % len(servers)]
-            if not all(results.has(record, server, turn) for record in scenario.records_of(server)):
+            missing = not all(results.has(record, server, turn) for record in scenario.records_of(server))
+            if missing and turn < scenario.turns(server, turns):
                 yield Step(scenario, server, turn)
 
 

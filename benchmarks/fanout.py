@@ -25,7 +25,7 @@ class FanOut(Scenario):
     records = ("together", "one by one", "paced")
 
     def seconds(self, server: str) -> float:
-        return 22 if PACE[server] < RATE else 12
+        return 14 if PACE[server] < RATE else 9
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:

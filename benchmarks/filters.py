@@ -44,7 +44,7 @@ class Filters(Scenario):
         return list(FILTERS)
 
     def seconds(self, server: str) -> float:
-        return 3
+        return 2.5
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:

@@ -28,7 +28,7 @@ class Save(Scenario):
         return DATABASES
 
     def seconds(self, server: str) -> float:
-        return 12
+        return 9
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:

@@ -38,6 +38,10 @@ class Scenario(ABC):
         """Which of its names this server gets."""
         return self.records
 
+    def turns(self, server: str, wanted: int) -> int:
+        """How many of the turns that are wanted this one gets."""
+        return wanted
+
     @abstractmethod
     def seconds(self, server: str) -> float:
         """About how long one measurement takes, for the remaining time that is shown."""

@@ -17,7 +17,7 @@ RECEIVERS = 1000
 QUIET = 10
 # 16 KiB each: more than the kernel's buffers and an outbox of 1 MiB hold.
 CHANGES = 400
-SECONDS = 12.0
+SECONDS = 9.0
 
 
 class SlowReaders(Scenario):
@@ -29,7 +29,7 @@ class SlowReaders(Scenario):
         return [server for server in PACE if server != "limit"]
 
     def seconds(self, server: str) -> float:
-        return 18
+        return 11
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:

@@ -34,7 +34,7 @@ class Toggle(Scenario):
         return [KEPT, *(server for server in PACE if server != "limit")]
 
     def seconds(self, server: str) -> float:
-        return 4.0
+        return 2.5
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
