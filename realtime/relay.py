@@ -237,21 +237,26 @@ class Relay:
         if loader is None:
             loader = self._loader = Loader(limits().object_bytes, self._using, bold=True)
         if not self._sure:
+            # Of a file that was put in place of another only a new connection reads.
+            connections[self._using].close_if_unusable_or_obsolete()
             identity = journal.identity(self._using)
             self._bus.identity = identity
             if self._identity is not None and identity != self._identity:
                 logger.warning("This is another database than before: every stream begins anew")
                 self._begin_anew(loader)
             self._fences = self._bus.fences(loader.streams)
-            if restores.went_back(self._fences.values(), self._using):
-                logger.warning("The database is older than what was published from it: every stream begins anew")
-                self._begin_anew(loader)
+            self._judge_age(loader)
             self._identity = identity
             self._sure = True
         missing = [stream for stream in loader.streams if stream not in self._fences]
         if missing:
             self._fences.update(self._bus.fences(missing))
         return loader
+
+    def _judge_age(self, loader: Loader) -> None:
+        if restores.went_back(self._fences.values(), self._using):
+            logger.warning("The database is older than what was published from it: every stream begins anew")
+            self._begin_anew(loader)
 
     def _begin_anew(self, loader: Loader) -> None:
         restores.begin_anew(self._bus, loader.streams)
@@ -340,6 +345,9 @@ class Relay:
             self._looked_at = now
             self._pending, self._oldest = journal.pending(using=self._using)
             self._failed = journal.failed(using=self._using)
+            if self._loader is not None and self._sure:
+                # An old copy may have been read into the same file, and nobody writes.
+                self._judge_age(self._loader)
 
     def _wait_for(self, what: str, error: Exception, exc_info: bool = False) -> None:
         """Told once per outage: every retry would say the same."""

@@ -6,6 +6,7 @@ statements outside a transaction. Measured with 12 writers: the slowest waited 2
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,12 +52,30 @@ class DatabaseWrapper(_Base):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held: Turn | None = None
+        self._opened: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self._opened = self._file()
         connection = super().get_new_connection(conn_params)
         # Or INSERT OR REPLACE deletes rows behind the triggers' back.
         connection.execute("PRAGMA recursive_triggers = ON")
         return connection
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Also when another file has this name by now: a copy was put in its place, and what this connection would
+        write would be nobody's. SQLite itself neither notices nor, for such a file, touches the new one's log."""
+        super().close_if_unusable_or_obsolete()
+        if self.connection is not None and not self.in_atomic_block and self._file() != self._opened:
+            self.close()
+
+    def _file(self) -> tuple[int, int] | None:
+        if self.is_in_memory_db():
+            return None
+        try:
+            found = os.stat(self.settings_dict["NAME"])
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def create_cursor(self, name: Any = None) -> Any:
         cursor = self.connection.cursor(factory=Cursor)
