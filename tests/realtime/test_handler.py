@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime import sessions, tokens
 from realtime.handler import SocketHandler
+from realtime.transport import KERNEL_BYTES
 from tests.realtime.bus_base import wait_until
 from tests.realtime.serving import LIMIT, Peer, Served, peer, person, served, session_of, token_of, until
 
@@ -335,6 +336,13 @@ def test_a_connection_keeps_nothing_of_its_handshake(server: Served) -> None:
         wait_until(lambda: handshakes() == 0)
         # And it goes on without it.
         assert client.call("whoami", "session")["data"]["user"]["username"] == "operator"
+
+
+def test_the_kernel_keeps_no_megabytes_for_who_does_not_read(server: Served) -> None:
+    with peer(server.port, token=token_of(person())) as client:
+        client.call("whoami", "session")
+        (one,) = server.process.sockets
+        assert one._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * KERNEL_BYTES
 
 
 def test_what_a_client_sends_in_one_piece_with_its_request_is_heard(server: Served) -> None:
