@@ -22,6 +22,8 @@ PAUSE_SECONDS = 0.01
 # The server is busy when its loop came so much later than it was asked to, or as many calls wait for a thread.
 LATE_SECONDS = 0.05
 CALLS = 32
+# While no descriptors are left, every look fails: that is told so often.
+TELL_SECONDS = 60.0
 
 
 class Door:
@@ -33,6 +35,7 @@ class Door:
         self._sockets: list[socket.socket] = []
         self._looks: dict[socket.socket, asyncio.TimerHandle] = {}
         self._late = 0.0
+        self._told_at = float("-inf")
 
     def open(self, sockets: Iterable[socket.socket]) -> None:
         """These listen already."""
@@ -62,7 +65,9 @@ class Door:
                 break
             except OSError as error:
                 # No descriptors are left, or no memory: those who wait go on waiting.
-                logger.warning("no connection can be accepted: %s", error.strerror)
+                if self._loop.time() - self._told_at >= TELL_SECONDS:
+                    self._told_at = self._loop.time()
+                    logger.warning("no connection can be accepted: %s", error.strerror)
                 break
             try:
                 self._welcome(connection, address)

@@ -69,11 +69,17 @@ class Stranger:
         """One whose handshake was answered."""
         found = cls(port, receive_buffer=receive_buffer)
         found.send(handshake(path, **({"Authorization": f"Bearer {token}"} if token else {}), **headers))
-        while b"\r\n\r\n" not in found._read:
-            found._read += found._receive()
-        found.head, _, found._read = found._read.partition(b"\r\n\r\n")
-        assert found.head.startswith(b"HTTP/1.1 101 "), found.head
+        found.enter()
         return found
+
+    def enter(self) -> None:
+        """Wait for the answer to the handshake."""
+        while b"\r\n\r\n" not in self._read:
+            data = self._receive()
+            assert data, "hung up on"
+            self._read += data
+        self.head, _, self._read = self._read.partition(b"\r\n\r\n")
+        assert self.head.startswith(b"HTTP/1.1 101 "), self.head
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
