@@ -34,6 +34,8 @@ class Snapshot:
     objects: list[tuple[str, Raw]]
     # Key → (revision, whether it waits for the relay).
     revisions: dict[str, tuple[int, bool]]
+    # Whether rights may have changed before that moment without servers having been told.
+    rights_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,19 @@ The order is what keeps it right. First the subscription joins, so that changes 
 read, in a thread. Then the bus is asked for the stream's head: when everything up to it has been delivered here, rows
 and held changes are merged by revision, the reply goes out, and live begins in the same turn of the loop. If the
 caller's rights were judged anew meanwhile, the plan is made again; if the stream began anew, the rows are read again.
+Rows are not shown by rights that had ended when they were read: where the journal says that some may have, they are
+asked for once more.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from realtime.answers import Answer, Plan, Snapshot
+from realtime.change import CONTROL_STREAM
 from realtime.connection import Connection
 from realtime.errors import BadArgs, Unavailable
 from realtime.hub import Hub, Subscription
@@ -100,8 +105,9 @@ class Joining:
             return True
         for _ in range(TRIES):
             snapshot, position = await self.read(plan)
+            entitled = await self.entitled(connection, call, plan, snapshot)
             self._check(connection, subscription)
-            if shell.rights != judged:
+            if shell.rights != judged or not entitled:
                 return False
             if not subscription.stale:
                 break
@@ -121,11 +127,20 @@ class Joining:
         """The rows, and the stream's head as read after them and reached here."""
         assert plan.snapshot is not None
         snapshot = await self._calls.in_thread(plan.snapshot)
-        await self._node.caught_up(plan.stream)
+        # What took rights before these rows were read, and was published, has been heard here as well.
+        await asyncio.gather(self._node.caught_up(CONTROL_STREAM), self._node.caught_up(plan.stream))
         position = self._node.position(plan.stream)
         assert position is not None
         revisions = self._node.yet_to_come(plan.stream, snapshot.revisions)
-        return Snapshot(snapshot.objects, revisions), position
+        return replace(snapshot, revisions=revisions), position
+
+    async def entitled(self, connection: Connection, call: Call, plan: Plan, snapshot: Snapshot) -> bool:
+        """Whether the plan still holds now that its rows are read, as far as no control message tells it: while the
+        relay is late, only the database knows of a right that ended."""
+        if not snapshot.rights_due:
+            return True
+        found, _ = await self._calls.run(connection, lambda caller: self._calls.replan(caller, call))
+        return found.channels == plan.channels
 
     async def _reach(self, plan: Plan, since: dict[str, Position]) -> None:
         """A client that was told its position by a server that is ahead of this one waits until it is no more."""

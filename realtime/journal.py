@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.utils import timezone
 
 from realtime import triggers, values, wake
@@ -85,6 +85,15 @@ def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]
     model = model_of(label)
     rows = Journal.objects.using(using).filter(kind=OBJECT, label=label).values_list("key", "revision", "dirty")
     return {_key(model, key): (revision, dirty) for key, revision, dirty in rows}
+
+
+def rights_due(using: str = "default") -> bool:
+    """Whether something that may have changed rights waits to be told. What a snapshot shows in whose view this is not
+    so, it shows to those whose rights were judged by all that servers have been told."""
+    from realtime.models import Journal
+
+    due = Journal.objects.using(using).filter(dirty=True, failed=False)
+    return due.filter(Q(kind=CONTROL) | Q(label__startswith=WATCH)).exists()
 
 
 def pending(using: str = "default") -> tuple[int, float]:

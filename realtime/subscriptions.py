@@ -115,13 +115,15 @@ def snapshot(serializer: type[ModelSerializer], wanted: Q, limit: int | None = N
         first = model._base_manager.filter(wanted).order_by(*model._meta.ordering or ())[:limit]
         wanted = Q(pk__in=first.values("pk"))
     with view.consistent():
+        rights_due = journal.rights_due()
         revisions = journal.revisions(model._meta.label_lower)
         rows = serializer.get_queryset().filter(wanted).order_by("pk")
         texts = [
             (journal_key(row), dumps(published))
             for row, published in serializer.publish_all(rows.iterator(chunk_size=CHUNK))
         ]
-    return Snapshot([(key, Raw(text)) for key, text in texts if _tellable(model, key, text)], revisions)
+    objects = [(key, Raw(text)) for key, text in texts if _tellable(model, key, text)]
+    return Snapshot(objects, revisions, rights_due)
 
 
 def _tellable(model: type[Model], key: str, text: str) -> bool:

@@ -364,3 +364,33 @@ def test_positions_of_two_epochs_are_none_to_continue_from() -> None:
     assert joining._since(("a", "b"), {"a": ("new", 500), "b": ("new", 100)}) == ("new", 100)
     assert joining._since(("a", "b"), {"a": ("new", 500)}) is None
     assert joining._since((), {}) is None
+
+
+# -- rights that end while rows are read ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["not told yet", "told a moment ago"])
+def test_rows_made_after_a_right_ended_are_not_shown_to_who_had_it(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """By the plan of a moment ago they would be: a snapshot is for whom it is for as of its own rows."""
+    user = person()
+    Membership.objects.create(user=user, shelf=shelf)
+    original = subscriptions.snapshot
+    relay: list[Relay] = []
+
+    def read(*args: Any) -> Snapshot:
+        if Membership.objects.exists():
+            Membership.objects.all().delete()
+            Book.objects.create(title="not theirs", shelf=shelf)
+            if told:
+                publish_due(relay[0])
+        return original(*args)
+
+    with served(relay=False) as server, peer(server.port, token=token_of(user)) as client:
+        relay.append(Relay())
+        publish_due(relay[0])
+        monkeypatch.setattr(subscriptions, "snapshot", read)
+        reply = client.subscribe("book")
+        assert reply["context"]["state"] == "success"
+        assert reply["data"] == [] and reply["channel_data"]["remote_channels"] == ["book|none"]
