@@ -12,7 +12,7 @@ from typing import Any
 ALL = "all"
 # A room of larger objects, to fill buffers with.
 WIDE = "wide"
-WIDTH = 16 * 1024
+WIDTH = 60 * 1024
 
 
 def thing(number: int, sent: float, room: str = ALL) -> dict[str, Any]:

@@ -90,7 +90,7 @@ COLUMNS: dict[str, list[Column]] = {
         Column("unread MiB", "unread", MIB),
         Column("cut of 10", "cut"),
         Column("close code", "code"),
-        Column("frames of 16 KiB/s to the others", "rate", spread=True),
+        Column("frames of 60 KiB/s to the others", "rate", spread=True),
         CPU,
         LOAD,
     ],
