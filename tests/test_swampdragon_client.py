@@ -6,11 +6,7 @@ It is fetched for the test and never kept here: `requirements/oracle.lock` says 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,14 +15,14 @@ from django.conf import LazySettings
 from tests.library.models import Book, Chapter, Shelf
 from tests.realtime.serving import Program, peer, person, served, session_of, token_of, until
 from tests.services import free_port
+from tests.swampdragon.release import files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
-LOCK = Path(__file__).parents[1] / "requirements" / "oracle.lock"
-SCRIPTS = "SwampDragon-0.4.2.2/swampdragon/static/swampdragon/js/dist/"
+SCRIPTS = "static/swampdragon/js/dist/"
 
 # What their documentation tells to write: subscribe and fetch on every (re)connect, map messages into the list.
 PAGE = """<!doctype html><title>old</title>
@@ -56,14 +52,9 @@ function call(verb, args) {
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def scripts() -> dict[str, str]:
     """Name → text of what their release holds."""
-    directory = tmp_path_factory.mktemp("swampdragon")
-    words = ["download", "--quiet", "--no-input", "--no-deps", "--require-hashes", "--dest", str(directory)]
-    subprocess.run([sys.executable, "-m", "pip", *words, "-r", str(LOCK)], check=True, timeout=120)
-    (archive,) = directory.iterdir()
-    with zipfile.ZipFile(archive) as release:
-        return {name: release.read(SCRIPTS + name).decode() for name in ("swampdragon.js", "datamapper.js")}
+    return {name: files()[SCRIPTS + name] for name in ("swampdragon.js", "datamapper.js")}
 
 
 class OldPage:
