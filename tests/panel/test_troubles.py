@@ -112,7 +112,7 @@ def test_redis_that_stands_still_or_is_killed(grown: Grown, windows: tuple[Obser
         staff.switch(PROBE).click()
         until(lambda wish=now: grown.wanted() is wish, "the wish in the database")
         staff.page.get_by_text("Asked, no news yet").wait_for()
-        staff.picture(f"delayed-{fault.name}")
+        staff.picture("delayed-light")
         if fault is signal.SIGSTOP:
             grown.redis.process.send_signal(signal.SIGCONT)
         else:
@@ -166,7 +166,7 @@ def test_a_database_that_stands_still_or_is_restarted(grown: Grown, windows: tup
         assert "Nothing can be saved since" in viewer.bar and "database" not in viewer.bar
         assert staff.switch(PROBE).get_attribute("aria-disabled") == "true"
         assert staff.switch(PROBE).get_attribute("title") == "Nothing can be saved at the moment"
-        staff.picture("not-saving")
+        staff.picture("not-saving-light")
 
     began = time.monotonic()
     with grown.frozen():
@@ -259,8 +259,8 @@ def test_a_full_disk_refuses_with_clear_words_and_recovers(browser: Browser, emb
             assert "its disk is full or read-only" in staff.bar
             assert "What you see is true." in operator.bar and "disk" not in operator.bar
             assert is_wished(embedded) is wished
-            staff.picture("disk-full-dark")
-            operator.picture("disk-full-phone")
+            staff.picture("full-dark")
+            operator.picture("full-phone")
             assert operator.page.evaluate("document.documentElement.scrollWidth") == 390
             # The admin says the same.
             form = operator.context.request.post(f"{embedded.url}signin/", form={}, max_redirects=0)
