@@ -25,6 +25,14 @@ class BenchmarksConfig(AppConfig):
 
             def install(connection: Any, **kwargs: Any) -> None:
                 connection.execute_wrappers.append(counter)
+                usable = connection.is_usable
+
+                def counted_usable() -> Any:
+                    # Asks the database too, past all wrappers.
+                    counter.one_more()
+                    return usable()
+
+                connection.is_usable = counted_usable
 
             connection_created.connect(install, weak=False)
 
@@ -40,10 +48,13 @@ class Counter:
         self._lock = threading.Lock()
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.one_more()
+        return execute(sql, params, many, context)
+
+    def one_more(self) -> None:
         with self._lock:
             self._count += 1
             self._map[:] = self._count.to_bytes(WIDTH, "little")
-        return execute(sql, params, many, context)
 
 
 def counted(path: Path) -> int:
