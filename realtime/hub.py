@@ -291,6 +291,9 @@ class Hub:
             # until it subscribes anew, an older revision still must not reach it.
             subscription.epoch = None
             return True
+        if subscription.suspended is not None and subscription.sent is None:
+            # It ends in a resync: what was before the new beginning must not come behind it.
+            subscription.held.clear()
         subscription.stale = True
         return False
 

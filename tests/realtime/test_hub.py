@@ -783,11 +783,12 @@ def test_what_came_after_the_new_beginning_is_told_behind_it(hub: FakeHub) -> No
     client = FakeClient()
     subscription = live(hub, client)
     hub.suspend(subscription)
+    hub.publish(device(18, 8), 15)
     hub.resync("device", ("e2", 0))
     hub.publish(device(17, 9), 1)
     hub.resume(subscription)
     hub.run()
-    assert [sent["type"] for sent in client.frames()] == ["resync", "change"]
+    assert [(sent["type"], sent.get("offset")) for sent in client.frames()] == [("resync", None), ("change", 1)]
 
 
 def test_what_was_held_for_several_of_a_channel_is_sent_once(hub: FakeHub) -> None:
