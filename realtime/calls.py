@@ -224,7 +224,7 @@ class Calls:
         """Call it in a thread with the connection's caller, read anew; with its result comes the number of the rights
         it was judged by. IdentityEnded if there is no such caller any more."""
         judged: int = connection.shell.rights
-        future = (threads or self._threads).submit(_as_caller, connection.identity, connection.id, function)
+        future = (threads or self._threads).submit(self.as_caller, connection.identity, connection.id, function)
         return await _finished(future), judged
 
     async def _plan(self, connection: Connection, calls: Sequence[Call]) -> tuple[list[Answer | Exception], int]:
@@ -236,6 +236,14 @@ class Calls:
             return await self.run(connection, plan)
         judged, identity = shell.rights, connection.identity
         return await self.in_thread(plan, Caller(identity.user, identity, connection.id)), judged
+
+    @staticmethod
+    def as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:
+        """Call it, in a thread, with the caller as the database has them now. IdentityEnded if there is none."""
+        fresh = sessions.refreshed(identity)
+        if fresh is None:
+            raise IdentityEnded
+        return function(Caller(fresh.user, fresh, connection_id))
 
     def replan(self, caller: Caller, call: Call) -> Plan:
         """What this subscription entitles to now; in a thread."""
@@ -292,13 +300,6 @@ def _refusal(connection: Connection, call: Call, error: Exception) -> RealtimeEr
         return Unavailable("Nothing can be saved at the moment.") if full else Unavailable()
     logger.error("%s: %.60r on %.60r failed", connection.id, call.verb, call.route, exc_info=error)
     return Internal()
-
-
-def _as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:
-    fresh = sessions.refreshed(identity)
-    if fresh is None:
-        raise IdentityEnded
-    return function(Caller(fresh.user, fresh, connection_id))
 
 
 def _run(caller: Caller, call: Call) -> Answer:

@@ -45,9 +45,10 @@ class Healing:
                     )
                     if plan.channels != subscription.channels or plan.snapshot is None:
                         return  # whoever judges its rights meanwhile sees to it
-                    snapshot, _ = await self._calls.joining.read(plan)
-                    if not await self._calls.joining.entitled(connection, subscription.call, plan, snapshot):
+                    found = await self._calls.joining.read(connection, subscription.call, plan)
+                    if found is None:
                         return
+                    snapshot, _ = found
                 if connection.shell.rights == judged and self._hub.heal(
                     subscription, snapshot.objects, snapshot.revisions
                 ):

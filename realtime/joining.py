@@ -5,7 +5,7 @@ read, in a thread. Then the bus is asked for the stream's head: when everything 
 and held changes are merged by revision, the reply goes out, and live begins in the same turn of the loop. If the
 caller's rights were judged anew meanwhile, the plan is made again; if the stream began anew, the rows are read again.
 Rows are not shown by rights that had ended when they were read: where the journal says that some may have, they are
-asked for once more.
+asked for once more, in the same view of the database.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from realtime import view
 from realtime.answers import Answer, Plan, Snapshot
 from realtime.change import CONTROL_STREAM
 from realtime.connection import Connection
@@ -22,6 +23,7 @@ from realtime.errors import BadArgs, Unavailable
 from realtime.hub import Hub, Subscription
 from realtime.node import Node
 from realtime.protocol import Call, Position
+from realtime.sessions import Identity
 
 if TYPE_CHECKING:
     from realtime.calls import Calls
@@ -104,11 +106,11 @@ class Joining:
             self._hub.live(subscription, "subscribed" if plan.kind == "data" else plan.object_map, position)
             return True
         for _ in range(TRIES):
-            snapshot, position = await self.read(plan)
-            entitled = await self.entitled(connection, call, plan, snapshot)
+            found = await self.read(connection, call, plan)
             self._check(connection, subscription)
-            if shell.rights != judged or not entitled:
+            if shell.rights != judged or found is None:
                 return False
+            snapshot, position = found
             if not subscription.stale:
                 break
             # The stream began anew while the rows were read, so they may be older than its beginning.
@@ -123,10 +125,12 @@ class Joining:
             self._hub.snapshot(subscription, snapshot.objects, snapshot.revisions, position, recovered=recovered)
         return True
 
-    async def read(self, plan: Plan) -> tuple[Snapshot, Position]:
-        """The rows, and the stream's head as read after them and reached here."""
-        assert plan.snapshot is not None
-        snapshot = await self._calls.in_thread(plan.snapshot)
+    async def read(self, connection: Any, call: Call, plan: Plan) -> tuple[Snapshot, Position] | None:
+        """The rows, and the stream's head as read after them and reached here. None: when they were read, their reader
+        was no longer entitled to the plan."""
+        snapshot = await self._calls.in_thread(self._rows, connection.identity, connection.id, call, plan)
+        if snapshot is None:
+            return None
         # What took rights before these rows were read, and was published, has been heard here as well.
         await asyncio.gather(self._node.caught_up(CONTROL_STREAM), self._node.caught_up(plan.stream))
         position = self._node.position(plan.stream)
@@ -134,13 +138,16 @@ class Joining:
         revisions = self._node.yet_to_come(plan.stream, snapshot.revisions)
         return replace(snapshot, revisions=revisions), position
 
-    async def entitled(self, connection: Connection, call: Call, plan: Plan, snapshot: Snapshot) -> bool:
-        """Whether the plan still holds now that its rows are read, as far as no control message tells it: while the
-        relay is late, only the database knows of a right that ended."""
-        if not snapshot.rights_due:
-            return True
-        found, _ = await self._calls.run(connection, lambda caller: self._calls.replan(caller, call))
-        return found.channels == plan.channels
+    def _rows(self, identity: Identity, connection_id: str, call: Call, plan: Plan) -> Snapshot | None:
+        """In a thread. Rights that were published have been told here, or will be before the reply; while the relay is
+        late, only the database knows of one that ended, and says so in the same view."""
+        assert plan.snapshot is not None
+        with view.consistent():
+            snapshot = plan.snapshot()
+            if not snapshot.rights_due:
+                return snapshot
+            now = self._calls.as_caller(identity, connection_id, lambda caller: self._calls.replan(caller, call))
+        return snapshot if now.channels == plan.channels else None
 
     async def _reach(self, plan: Plan, since: dict[str, Position]) -> None:
         """A client that was told its position by a server that is ahead of this one waits until it is no more."""

@@ -376,10 +376,10 @@ def test_rows_made_after_a_right_ended_are_not_shown_to_who_had_it(
     """By the plan of a moment ago they would be: a snapshot is for whom it is for as of its own rows."""
     user = person()
     Membership.objects.create(user=user, shelf=shelf)
-    original = subscriptions.snapshot
+    original = joining.Joining._rows
     relay: list[Relay] = []
 
-    def read(*args: Any) -> Snapshot:
+    def read(*args: Any) -> Snapshot | None:
         if Membership.objects.exists():
             Membership.objects.all().delete()
             Book.objects.create(title="not theirs", shelf=shelf)
@@ -390,7 +390,7 @@ def test_rows_made_after_a_right_ended_are_not_shown_to_who_had_it(
     with served(relay=False) as server, peer(server.port, token=token_of(user)) as client:
         relay.append(Relay())
         publish_due(relay[0])
-        monkeypatch.setattr(subscriptions, "snapshot", read)
+        monkeypatch.setattr(joining.Joining, "_rows", read)
         reply = client.subscribe("book")
         assert reply["context"]["state"] == "success"
         assert reply["data"] == [] and reply["channel_data"]["remote_channels"] == ["book|none"]
