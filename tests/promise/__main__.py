@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,8 @@ def main(words: list[str]) -> int:
     import django
 
     django.setup()
+    # Whoever ends the run ends what it started too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from tests.promise.report import Report
     from tests.promise.schedule import schedule
     from tests.promise.site import PAIRS
