@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import signal
+import threading
 
 from django.contrib.auth.models import User
+from django.db import connections
 from django.utils import timezone
 
 from devices.models import Membership
@@ -44,12 +46,15 @@ class RightsEnd(Fault):
         for process in self.stopped:
             assert process is not None
             process.send_signal(signal.SIGSTOP)
-        self._take_away()
+        # A server that stands still with SQLite's one lock lets nobody write before it goes on.
+        self.taking = threading.Thread(target=self._take_away)
+        self.taking.start()
 
     def end(self) -> None:
         for process in self.stopped:
             assert process is not None
             process.send_signal(signal.SIGCONT)
+        self.taking.join()
 
     def tidy(self) -> None:
         for name in self.names:
@@ -57,6 +62,12 @@ class RightsEnd(Fault):
         User.objects.filter(username=self.who).delete()
 
     def _take_away(self) -> None:
+        try:
+            self._taken_away()
+        finally:
+            connections.close_all()
+
+    def _taken_away(self) -> None:
         users = User.objects.filter(username=self.who)
         if self.way == "membership":
             Membership.objects.filter(user__in=users).delete()
