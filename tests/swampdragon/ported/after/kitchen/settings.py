@@ -1,0 +1,3 @@
+INSTALLED_APPS += ["realtime", "pantry"]
+
+SWAMP_DRAGON = {"language": "en"}
