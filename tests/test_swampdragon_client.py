@@ -156,10 +156,13 @@ def test_an_old_page_s_own_calls_come_back_to_it(old_page: OldPage) -> None:
     assert not Book.objects.exists()
 
 
-def test_an_old_page_comes_back_after_the_server_started_again(old_page: OldPage, server: Program) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_old_page_comes_back_after_the_server_started_again(
+    old_page: OldPage, server: Program, how: signal.Signals
+) -> None:
     shelf = Shelf.objects.create(name="upper")
     old_page.await_opened(1)
-    server.signal(signal.SIGTERM)
+    server.signal(how)
     until(lambda: old_page.page.evaluate("losses") == 1, "noticing the end")
     Book.objects.create(title="Meanwhile", shelf=shelf)
     server.start()
@@ -168,6 +171,24 @@ def test_an_old_page_comes_back_after_the_server_started_again(old_page: OldPage
     Book.objects.create(title="Afterwards", shelf=shelf)
     until(lambda: len(old_page.shown) == 2, "both books")
     old_page.await_equal()
+
+
+def test_what_an_old_page_may_not_do_is_told_in_its_own_words(old_page: OldPage) -> None:
+    Shelf.objects.create(name="upper")
+    old_page.await_opened(1)
+    assert old_page.call("update", id=10**6, title="x")["state"] == "error"
+    assert old_page.call("getList", secret__startswith="h")["state"] == "error"
+    assert old_page.call("create", title="x" * 41)["state"] == "error"
+    told = "new Promise((done) => swampdragon.callRouter({}, {}, {{}}, (c) => done(c.state), (c) => done(c.state)))"
+    assert old_page.page.evaluate(told.format("'get_list'", "'nowhere'")) == "error"
+    assert old_page.page.evaluate(told.format("'fail'", "'room'")) == "error"
+    old_page.await_equal()
+
+
+def test_nobody_is_told_to_sign_in(server: Program) -> None:
+    """SwampDragon's own page hears of that state and calls nothing back, then as now."""
+    with peer(server.port, "/data/websocket", Origin=f"http://127.0.0.1:{server.port}") as client:
+        assert client.call("get_list", "book")["context"]["state"] == "login_required"
 
 
 def test_a_raw_client_of_the_old_endpoint_gets_the_same(server: Program) -> None:
