@@ -285,7 +285,7 @@ def test_every_file_that_is_told_exists(page: Path) -> None:
     for path in re.findall(r"`((?:docs|tests|frontend|supervisor|requirements|devices|realtime)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
     for name in re.findall(r"`(test_\w+)`", text):
-        assert name == "test_permission" or list((ROOT / "tests").rglob(f"{name}.py")), name
+        assert name in ("test_permission", "test_mode") or list((ROOT / "tests").rglob(f"{name}.py")), name
 
 
 # -- the quickstart ----------------------------------------------------------------------------------------------
