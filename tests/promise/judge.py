@@ -112,7 +112,8 @@ class Judge:
         self._numbered(following, channel, frame, at)
         for collection in following:
             if action == "deleted":
-                if data["id"] in collection.building:
+                # Told to take a snapshot, it is known to be old; and another collection may have its channel by now.
+                if data["id"] in collection.building and (collection.whole or collection.staged is not None):
                     self._hide(collection, data["id"], at, f"deleted at {frame['offset']}", gone=bool(frame["gone"]))
                 collection.remove(data["id"], at)
             else:

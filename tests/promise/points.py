@@ -20,6 +20,7 @@ from django.db import OperationalError
 from realtime.bus import Bus, Message, Publication
 from realtime.bus_memory import MemoryBus
 from realtime.bus_redis import RedisBus
+from realtime.change import CONTROL_STREAM
 from realtime.errors import BusUnavailable
 from realtime.relay import Relay
 
@@ -119,7 +120,8 @@ def _in_bus(points: Points, kind: type[Bus]) -> None:
 
     async def following(self: Any, streams: Any, receive: Callable[[Message], None], linked: Any) -> None:
         def take(message: Message) -> None:
-            if not points.loses(MESSAGE):
+            # Not of who may see what: Redis loses messages with the link, and after a link these are read first.
+            if message.stream == CONTROL_STREAM or not points.loses(MESSAGE):
                 receive(message)
 
         await follow(self, streams, take, linked)
