@@ -42,8 +42,8 @@ IMPURE = {
 }  # fmt: skip
 # The shell around it, where the loop runs. Nothing below may import it, and only it may import Tornado.
 SHELL = {
-    "calls", "clients", "framing", "handler", "healing", "health", "joining", "kicks", "lookout", "node", "origin", "process",
-    "server", "shell", "sockjs", "transport", "welcome", "wsgi",
+    "calls", "clients", "framing", "handler", "healing", "health", "joining", "kicks", "lookout", "node", "origin",
+    "process", "server", "shell", "sockjs", "transport", "welcome", "wsgi",
 }  # fmt: skip
 # What an app may use of the library; `from realtime import …` gives publish_data, suppress and register.
 OFFERED = {"errors", "models", "permissions", "registry", "routers", "serializers", "testing"}

@@ -6,7 +6,6 @@ import http.client
 import re
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
