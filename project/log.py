@@ -30,3 +30,12 @@ class LineFormatter(logging.Formatter):
             trace = self.formatException(record.exc_info).splitlines()
             line += " | " + " | ".join(part.strip().translate(CONTROL) for part in trace)
         return CREDENTIALS.sub(r"\1…@", SECRETS.sub(r"\1…", line))
+
+
+class WithoutTrace(logging.Filter):
+    """For loggers whose traces say too much: Django's templates tell, of every name that is not there, all that is,
+    with the request and its address."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True

@@ -162,11 +162,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "project.log.LineFormatter"}},
+    "filters": {"without_trace": {"()": "project.log.WithoutTrace"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         # Django's own handlers print to the console only while debugging, and mail to nobody.
         "django": {"handlers": [], "level": "INFO"},
+        # At DEBUG, which somebody turns on to look for something else.
+        "django.template": {"filters": ["without_trace"]},
         # One line per request is what a proxy's log is for; addresses can carry secrets; and what fails says so itself.
         "tornado.access": {"level": "CRITICAL"},
         # A trace for every scanner that guesses names.

@@ -18,6 +18,8 @@ logger = logging.getLogger("realtime.clients")
 
 # How exact heartbeats, pings and deadlines are; one look at everybody costs some 0.3 µs each.
 TICK_SECONDS = 1.0
+# How connections end on a good day: the rest is for the operator to see.
+_ORDINARY = (1000, 1001, 1005, 1006, CloseCode.IDENTITY)
 # For how many times the grace an answered ping is believed: longer than a client takes to come back.
 TRUST_GRACES = 10
 
@@ -63,7 +65,7 @@ class Clients:
 
     def remove(self, connection: Connection, code: int) -> None:
         if self._all.pop(connection.id, None) is not None:
-            logger.debug("%s closed: %d", connection.id, code)
+            logger.log(logging.DEBUG if code in _ORDINARY else logging.INFO, "%s closed: %d", connection.id, code)
         self._disown(connection)
         if not self._all:
             self._empty.set()

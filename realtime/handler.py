@@ -170,6 +170,7 @@ class SocketHandler(Handler):
         process.sockets.add(socket)
         self.opened(socket)
         if identity is None:
+            logger.debug("%s refused: its identity does not hold", connection.id)
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
         elif (refusal := process.clients.add(connection, identity)) is not None:
             connection.refuse(refusal)

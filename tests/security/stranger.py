@@ -87,12 +87,16 @@ class Stranger:
     def push(self, data: bytes, seconds: float) -> int:
         """Send it again and again for so long, or until the server takes no more; how many bytes went out."""
         sent = 0
+        left = memoryview(b"")
         until = time.monotonic() + seconds
         self.socket.settimeout(0.2)
         try:
             while time.monotonic() < until:
+                # Whole frames one after the other: half of one would end it all.
+                left = left or memoryview(data)
                 with contextlib.suppress(TimeoutError):
-                    sent += self.socket.send(data)
+                    count = self.socket.send(left)
+                    sent, left = sent + count, left[count:]
         except OSError:
             pass  # the server is through with us
         finally:
