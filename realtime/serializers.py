@@ -182,7 +182,7 @@ class ModelSerializer:
             try:
                 refuse_unless(name in self.opts.update_fields)
                 publish_value(value)
-                run_validator(self, name, value)
+                self._validate(name, value, creating)
                 self._read(name, value, creating)
             except (Invalid, DjangoValidationError, ValueError) as error:
                 merge(errors, messages(name, error))
@@ -203,6 +203,17 @@ class ModelSerializer:
         return instance
 
     # Private
+
+    def _validate(self, name: str, value: Any, creating: bool) -> None:
+        """An app's validator gets what the client sent. If it stumbles over a value that its field does not take either,
+        the client is told what the field says; otherwise it is the app's fault."""
+        try:
+            run_validator(self, name, value)
+        except (Invalid, DjangoValidationError, ValueError):
+            raise
+        except Exception:
+            self._read(name, value, creating)
+            raise
 
     def _read(self, name: str, value: Any, creating: bool) -> None:
         found = related.relation(self.opts.model, name)

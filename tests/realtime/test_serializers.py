@@ -381,3 +381,28 @@ def test_a_serializer_without_a_model_checks_values() -> None:
     with pytest.raises(Invalid) as caught:
         Search(data={"words": "", "other": 1}).save()
     assert caught.value.data == {"words": ["Say something."], "other": ["This cannot be set."]}
+
+
+class StumblingSerializer(ModelSerializer):
+    class Meta:
+        model = Shelf
+        publish_fields = "name"
+        update_fields = "name"
+
+    def validate_name(self, val: Any) -> None:
+        if len(val) > 10 or val.startswith("!"):
+            raise ModelValidationError({"name": "Too long."})
+        if val == "broken":
+            raise TypeError("a fault of the app")
+
+
+@pytest.mark.parametrize("value", [5, None, True, 1.5, ["a"], {"a": 1}])
+def test_a_validator_that_stumbles_over_what_its_field_does_not_take_is_the_clients_fault(value: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        StumblingSerializer(data={"name": value}).save()
+    assert list(caught.value.data) == ["name"]
+
+
+def test_a_validator_that_stumbles_over_a_good_value_is_the_apps_fault() -> None:
+    with pytest.raises(TypeError):
+        StumblingSerializer(data={"name": "broken"}).save()
