@@ -26,6 +26,8 @@ from realtime.shell import Shell
 from realtime.transport import Socket
 
 ENDPOINT = "/data"
+# In one frame. SockJS' own client sends one; each costs an answer, and all of them the same turn of the loop.
+MESSAGES = 100
 
 
 class Raw:
@@ -80,7 +82,9 @@ def unwrapped(text: str) -> list[str]:
     except (ValueError, RecursionError):
         return [text]
     messages = value if isinstance(value, list) else [value]
-    return messages if all(isinstance(message, str) for message in messages) else [text]
+    if len(messages) > MESSAGES or not all(isinstance(message, str) for message in messages):
+        return [text]
+    return messages
 
 
 class InfoHandler(Handler):
