@@ -155,7 +155,7 @@ class SocketHandler(Handler):
     # After it
 
     def _serve(self, socket: Socket, received: bytes, identity: sessions.Identity | None) -> None:
-        process, closing = self.process, self.closing
+        process, closing = self.process, self.turning_away if identity is None else self.closing
         # Nothing that stays may know this handler, or every connection keeps its request for as long as it lives.
         connection = Connection(
             f"c{next(_serial)}",
@@ -185,6 +185,11 @@ class SocketHandler(Handler):
     @staticmethod
     def closing(socket: Socket, code: CloseCode) -> None:
         """Nothing is sent from here on."""
+        socket.close(code)
+
+    @staticmethod
+    def turning_away(socket: Socket, code: CloseCode) -> None:
+        """As `closing`, for who came with an identity that does not hold."""
         socket.close(code)
 
     @staticmethod

@@ -205,8 +205,8 @@ class ModelSerializer:
     # Private
 
     def _validate(self, name: str, value: Any, creating: bool) -> None:
-        """An app's validator gets what the client sent. If it stumbles over a value that its field does not take either,
-        the client is told what the field says; otherwise it is the app's fault."""
+        """An app's validator gets what the client sent. If it stumbles over a value that its field does not take
+        either, the client is told what the field says; otherwise it is the app's fault."""
         try:
             run_validator(self, name, value)
         except (Invalid, DjangoValidationError, ValueError):

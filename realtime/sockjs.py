@@ -28,6 +28,9 @@ from realtime.transport import Socket
 ENDPOINT = "/data"
 # In one frame. SockJS' own client sends one; each costs an answer, and all of them the same turn of the loop.
 MESSAGES = 100
+# SwampDragon's client comes back after any code but this one, many times a second and for ever if it is let in
+# first. Who is closed because a session ended may try the cookie once more; who comes with an ended one is told this.
+NEVER_AGAIN = 3001
 
 
 class Raw:
@@ -61,7 +64,12 @@ class WrappedHandler(SocketHandler):
 
     @staticmethod
     def closing(socket: Socket, code: CloseCode) -> None:
-        socket.write_last(text_frame(f"c[{int(code)},{dumps(code.reason)}]".encode()))
+        say_goodbye(socket, int(code), code.reason)
+        socket.close(code)
+
+    @staticmethod
+    def turning_away(socket: Socket, code: CloseCode) -> None:
+        say_goodbye(socket, NEVER_AGAIN, code.reason)
         socket.close(code)
 
     @staticmethod
@@ -71,6 +79,10 @@ class WrappedHandler(SocketHandler):
                 shell.receive(message)
 
         return receive
+
+
+def say_goodbye(socket: Socket, code: int, reason: str) -> None:
+    socket.write_last(text_frame(f"c[{code},{dumps(reason)}]".encode()))
 
 
 def unwrapped(text: str) -> list[str]:

@@ -57,9 +57,15 @@ def test_a_writer_waits_less_than_a_second_for_a_process_that_stands_still() -> 
 
 @pytest.mark.skipif(not POSTGRESQL, reason="a setting of PostgreSQL")
 def test_a_transaction_around_it_is_not_bounded() -> None:
-    with transaction.atomic():
-        with brief():
-            pass
+    def bound() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SHOW idle_in_transaction_session_timeout")
-            assert cursor.fetchone() == ("0",)
+            return str(cursor.fetchone()[0])
+
+    with transaction.atomic():
+        outside = bound()
+        with brief():
+            assert bound() == outside
+        assert bound() == outside
+    with brief():
+        assert bound() != outside

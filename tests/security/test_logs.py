@@ -185,7 +185,7 @@ def test_50_every_end_of_a_connection_is_one_line(guarded: services.Redis) -> No
     user = person("planted", is_staff=True)
     token = token_of(user)
     limits = {"REALTIME_FLOOD_SECONDS": "0.5", "REALTIME_CALLS_PER_SECOND": "100.0", "REALTIME_PONG_SECONDS": "2.0",
-              "REALTIME_LOGIN_SECONDS": "1.0"}  # fmt: skip
+              "REALTIME_FRAMES_PER_SECOND": "1000.0"}  # fmt: skip
     ends: dict[int, list[bytes]] = {
         1000: [frame(0x88, b"\x03\xe8")],
         1002: [frame(TEXT, b"{}", mask=None), frame(0x83, b"")],
