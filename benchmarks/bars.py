@@ -48,6 +48,10 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     )  # fmt: skip
     single = of("one by one")
     yield judged("one by one: plain Tornado / Marshlight", "≥ 5.5", ratio(single, "cpu", "tornado"), lambda x: x >= 5.5)
+    if limit := ratio(single, "cpu", "tornado", "limit"):
+        yield Verdict(
+            "one by one: plain Tornado / bare send(), the most there is on this machine", "", number(limit), None
+        )
     yield judged("one by one: Marshlight / ws", "≤ 1.1", inverse(ratio(single, "cpu", "ws")), lambda x: x <= 1.1)
     for record, key in (
         ("together", "cpu"), ("one by one", "cpu"), ("paced", "p50"), ("toggle", "p50"), ("own filter", "cpu"),

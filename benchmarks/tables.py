@@ -64,6 +64,7 @@ MEMORY = Column("memory MiB", "memory", MIB)
 COLUMNS: dict[str, list[Column]] = {
     "together": [CPU, RATE, BUSY, RECEIVER, MEMORY, LOAD],
     "one by one": [CPU, RATE, BUSY, RECEIVER, MEMORY, LOAD],
+    "in lockstep": [CPU, RATE, BUSY, RECEIVER, LOAD],
     "paced": [CPU, P50, P99, RATE, BUSY, RECEIVER, LOAD],
     "toggle": [Column("p50 ms, all 100 have it", "p50", spread=True), P99, CPU, LOAD],
     "idle": [
