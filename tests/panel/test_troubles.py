@@ -96,6 +96,39 @@ def truth(grown: Grown, windows: tuple[Observer, Observer]) -> Iterator[None]:
         assert window.bar.strip() == ""
 
 
+# What a panel that is wrong would show for a moment: another value than there is, or calling an old one live.
+OTHER_VALUE = "toggle.setAttribute('aria-checked', String(toggle.getAttribute('aria-checked') !== 'true'))"
+CALLED_LIVE = "pill.classList.add('good'); card.classList.remove('stale')"
+CALLED_OLD = "pill.classList.remove('good'); card.classList.add('stale')"
+WRONG = """async (name) => {
+    const toggle = document.querySelector(`[role=switch][aria-label="${name}"]`);
+    const card = toggle.closest(".card"), pill = document.querySelector("marsh-pill .pill");
+    %s;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    %s;
+}"""
+
+
+def test_a_page_that_is_wrong_is_found_out(grown: Grown, windows: tuple[Observer, Observer]) -> None:
+    page = windows[1].page
+    windows[1].says("Live", time.monotonic(), 10.0, "the beginning")
+    assert grown.lies(page, bound=0.5) == []
+    page.evaluate(WRONG % (OTHER_VALUE, OTHER_VALUE), PROBE)
+    assert grown.lies(page, bound=0.5)
+    page.evaluate("record.length = 0")
+    grown.stop_relay()
+    grown.flip()
+    windows[1].says("Delayed", time.monotonic(), SHOWN, "no relay")
+    page.evaluate("record.length = 0")
+    time.sleep(0.6)
+    assert grown.lies(page, bound=0.5) == []
+    page.evaluate(WRONG % (CALLED_LIVE, CALLED_OLD), PROBE)
+    assert grown.lies(page, bound=0.5)
+    grown.start_relay()
+    windows[1].says("Live", time.monotonic(), 10.0, "the relay again")
+    page.evaluate("record.length = 0")
+
+
 @pytest.mark.usefixtures("truth")
 def test_redis_that_stands_still_or_is_killed(grown: Grown, windows: tuple[Observer, Observer]) -> None:
     staff, viewer = windows
