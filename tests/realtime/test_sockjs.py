@@ -112,7 +112,7 @@ def test_the_close_reason_stands_in_a_frame_that_sockjs_clients_read(server: Ser
     with peer(server.port, SOCKJS, session="invented") as socket:
         client = Wrapped(socket)
         client.messages()
-        assert json.loads(client.frame()[1:]) == [4001, "identity missing or ended"]
+        assert json.loads(client.frame()[1:]) == [3001, "identity missing or ended"]
         with pytest.raises(ConnectionClosed):
             client.frame()
 
