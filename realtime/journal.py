@@ -30,6 +30,9 @@ OBJECT, WHOLE, EVENT, CONTROL = range(4)
 WATCH = "watch:"
 OVERFLOW = "*"
 
+# Any row of a watch may be one about rights; those that are not are few.
+_OF_RIGHTS = Q(kind=CONTROL) | Q(label__startswith=WATCH)
+
 # Rows marked in one transaction, so that no mark keeps SQLite's writers waiting for long.
 MARK_BATCH = 500
 
@@ -92,8 +95,17 @@ def rights_due(using: str = "default") -> bool:
     so, it shows to those whose rights were judged by all that servers have been told."""
     from realtime.models import Journal
 
-    due = Journal.objects.using(using).filter(dirty=True, failed=False)
-    return due.filter(Q(kind=CONTROL) | Q(label__startswith=WATCH)).exists()
+    return Journal.objects.using(using).filter(_OF_RIGHTS, dirty=True, failed=False).exists()
+
+
+def rights(beside: Sequence[Row], using: str = "default") -> list[Row]:
+    """What is due and may have changed rights, beside a full batch, to be published with it: it stands under its newest
+    revision, and objects written after its first one may be in the batch. Call it in the view of that batch."""
+    from realtime.models import Journal
+
+    known = {row.id for row in beside}
+    due = Journal.objects.using(using).filter(_OF_RIGHTS, dirty=True, failed=False)
+    return [row_of(journal) for journal in due.order_by("revision") if journal.pk not in known]
 
 
 def pending(using: str = "default") -> tuple[int, float]:

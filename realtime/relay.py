@@ -207,12 +207,15 @@ class Relay:
                 if identity != self._identity:
                     self._sure = False
                     return True
+                full = len(rows) >= limit
+                if full:
+                    rows += journal.rights(rows, using=self._using)
                 again = [row for row in rows if self._acknowledged.get(_mark(row)) == row.revision]
                 settled = self._acknowledged | patient
                 fresh = [row for row in rows if settled.get(_mark(row)) != row.revision]
                 self.at("read")
                 load = loader.load(fresh)
-                crowded = mass.crowded(self._using) if len(rows) >= limit else {}
+                crowded = mass.crowded(self._using) if full else {}
         except Spoiled:
             return True
         self.at("loaded")
@@ -228,7 +231,7 @@ class Relay:
         self._linked = True
         self._renewals = 0
         # What is committed from here on wakes the relay. Left over is what did not fit, and what comes of this step.
-        more = len(rows) >= limit or bool(load.touching or load.renewing)
+        more = full or bool(load.touching or load.renewing)
         return bool(fresh) and touched and more
 
     def _prepare(self) -> Loader:

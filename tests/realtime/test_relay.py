@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -178,6 +179,32 @@ def test_rights_are_told_before_anything_else_of_their_batch(bus: Bus, relay: Re
     publish_due(relay)
     assert order == ["!control", "thing"]
     assert told(bus, "!control") == [change.Control((3,), "rights")]
+
+
+@pytest.mark.parametrize("how", ["a row that was written again", "many rows", "a program"])
+def test_rights_are_told_before_what_an_earlier_batch_holds(bus: Bus, relay: Relay, how: str) -> None:
+    """A row about rights stands under its newest revision: what was written after the right ended may be before it."""
+    user = User.objects.create(username="u", is_staff=True)
+    publish_due(relay)
+    first = len(told(bus, "!control"))
+    order: list[str] = []
+    publish = bus.publish
+    bus.publish = lambda batch, fences=None: order.extend(i.stream for i in batch) or publish(batch, fences)  # type: ignore[method-assign, func-returns-value]
+    with override_settings(REALTIME_RELAY_BATCH=5, REALTIME_JOURNAL_MASS=50):
+        User.objects.filter(pk=user.pk).update(is_staff=False)
+        Named.objects.bulk_create(Named(code=f"n {n}") for n in range(12))
+        match how:
+            case "a row that was written again":
+                User.objects.filter(pk=user.pk).update(is_active=False)
+            case "many rows":
+                journal.whole("watch:auth.user")
+            case "a program":
+                journal.announce(change.Control((user.pk,), "rights"))
+        publish_due(relay)
+    controls = len(told(bus, "!control")) - first
+    assert controls >= 1
+    assert order == ["!control"] * controls + ["named"] * 12
+    assert not Journal.objects.filter(dirty=True).exists()
 
 
 def test_the_number_of_queries_does_not_grow_with_the_number_of_objects(relay: Relay) -> None:
