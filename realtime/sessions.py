@@ -22,6 +22,8 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
+from realtime.alive import again
+
 # SQLite of the oldest supported Python takes 999 parameters in one statement.
 CHUNK = 500
 
@@ -98,7 +100,8 @@ def refreshed(identity: Identity) -> Identity | None:
     """The same identity with its user read anew: one query before each call, because users cache their permissions."""
     if identity.user_id is None:
         return identity
-    user = active_users([identity.user_id]).get(identity.user_id)
+    # Often the first statement on a connection that nobody asked.
+    user = again(lambda: active_users([identity.user_id])).get(identity.user_id)
     if user is None or (identity.auth_hash and not _hash_holds(user, identity.auth_hash)):
         return None
     return replace(identity, user=user)

@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from django.db import close_old_connections, connections
+from django.db import connections
+
+from realtime import alive
 
 T = TypeVar("T")
 
@@ -56,9 +58,5 @@ class Threads:
 
 
 def _gate(function: Callable[..., T], *args: object) -> T:
-    """Connections that went stale, or that an error left unusable, are closed before and after."""
-    close_old_connections()
-    try:
+    with alive.work():
         return function(*args)
-    finally:
-        close_old_connections()
