@@ -21,19 +21,24 @@ class Seal:
     def __init__(self, secrets: Sequence[str | bytes]) -> None:
         # Hashed first: blake2b takes keys of 64 bytes at most, and this key must open nothing else.
         known = [secret.encode() if isinstance(secret, str) else secret for secret in secrets]
-        self._keys = [blake2b(secret, person=b"realtime.bus", digest_size=64).digest() for secret in known]
+        keys = [blake2b(secret, person=b"realtime.bus", digest_size=64).digest() for secret in known]
+        # Copied for each body: the key costs as much as the body does.
+        self._fresh = [blake2b(key=key, digest_size=DIGITS // 2) for key in keys]
 
     def sealed(self, stream: str, body: str) -> str:
-        return f"{_mark(self._keys[0], stream, body.encode())} {body}"
+        return f"{_mark(self._fresh[0], stream, body.encode())} {body}"
 
     def opened(self, stream: str, sealed: bytes) -> str:
         """The body; ValueError if nobody of this installation sealed it, for this stream."""
         mark, body = sealed[:DIGITS], sealed[DIGITS + 1 :]
-        if not any(hmac.compare_digest(_mark(key, stream, body).encode(), mark) for key in self._keys):
-            raise ValueError("not sealed by us")
-        return body.decode("utf-8")
+        for fresh in self._fresh:
+            if hmac.compare_digest(_mark(fresh, stream, body).encode(), mark):
+                return body.decode("utf-8")
+        raise ValueError("not sealed by us")
 
 
-def _mark(key: bytes, stream: str, body: bytes) -> str:
+def _mark(fresh: blake2b, stream: str, body: bytes) -> str:
+    mark = fresh.copy()
     # No stream's name holds a line break, so no stream and body are another stream with another body.
-    return blake2b(stream.encode() + b"\n" + body, key=key, digest_size=DIGITS // 2).hexdigest()
+    mark.update(stream.encode() + b"\n" + body)
+    return mark.hexdigest()

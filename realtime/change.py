@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .protocol import dumps
+from .protocol import Raw, dumps
 
 CREATED = "created"
 UPDATED = "updated"
@@ -26,13 +26,14 @@ class Change:
     `now` and `before` are the values of the fields that filters use, by public field name, in wire form
     (`filters.typed` makes them comparable); None means "did not exist". `before` holds every state since the
     revision published last, so it decides who must be told that the object left; it never reaches a client.
+    `data` is what clients get: the published fields, on the way from the bus as the JSON text they travel as.
     """
 
     stream: str
     key: str
     revision: int
     action: str
-    data: dict[str, Any] | None
+    data: dict[str, Any] | Raw | None
     now: State
     before: tuple[State, ...]
     id: Any = None
@@ -46,8 +47,7 @@ class Change:
     @property
     def action_for_now(self) -> str:
         """What those are told in whose channel the object is now: `created` only if it is published the first time."""
-        first = bool(self.before) and all(state is None for state in self.before)
-        return CREATED if first else UPDATED
+        return CREATED if len(self.before) == self.before.count(None) > 0 else UPDATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,45 +70,58 @@ _STREAMS: dict[type, str] = {Event: DATA_STREAM, Control: CONTROL_STREAM}
 
 
 def encode(item: Change | Event | Control) -> str:
-    """ValueError if a value has no form on the wire."""
+    """ValueError if a value has no form on the wire.
+
+    A change is two JSON texts on two lines: what servers read, and the data, which they only pass on. A state of before
+    that is the state of now is written as true.
+    """
     match item:
         case Change():
-            return dumps(
-                {
-                    "change": [item.stream, item.key, item.revision, item.action, item.id, item.type],
-                    "data": item.data,
-                    "now": item.now,
-                    "before": item.before,
-                }
-            )
+            now = item.now
+            head = {
+                "change": [item.stream, item.key, item.revision, item.action, item.id, item.type],
+                "now": now,
+                "before": [True if state is not None and state == now else state for state in item.before],
+            }
+            return f"{dumps(head)}\n{dumps(item.data)}"
         case Event():
             return dumps({"event": item.channel, "data": item.data})
         case Control():
             return dumps({"control": item.reason, "users": item.users})
 
 
-def decode(body: str, on: str | None = None) -> Change | Event | Control:
+def decode(body: str, on: str | None = None, *, raw: bool = False) -> Change | Event | Control:
     """ValueError on anything that `encode` did not write, or not for the stream `on`: the reader then takes the whole
-    stream anew."""
-    item = _decode(body)
+    stream anew. With `raw`, the data of a change stays the text that it is, unread, for who only passes it on."""
+    item = _decode(body, raw)
     if on is not None and on != (item.stream if isinstance(item, Change) else _STREAMS[type(item)]):
         raise ValueError("this belongs to another stream")
     return item
 
 
-def _decode(body: str) -> Change | Event | Control:
+def _decode(body: str, raw: bool) -> Change | Event | Control:
     try:
-        value = json.loads(body)
+        head, _, rest = body.partition("\n")
+        value = json.loads(head)
         if "change" in value:
             stream, key, revision, action, id_, type_ = value["change"]
-            data, now, before = value["data"], value["now"], value["before"]
+            now, before = value["now"], value["before"]
+            before = [now if state is True else state for state in before]
+            data: dict[str, Any] | Raw | None
+            if not raw:
+                data = json.loads(rest)
+            elif rest[:1] == "{" and rest[-1:] == "}":
+                data = Raw(rest)
+            elif rest == "null":
+                data = None
+            else:
+                raise ValueError("a change without data")
             if not (
                 isinstance(stream, str)
                 and isinstance(key, str)
                 and isinstance(revision, int)
-                and isinstance(data, dict | None)
+                and isinstance(data, dict | Raw | None)
                 and isinstance(now, dict | None)
-                and isinstance(before, list)
                 and all(isinstance(state, dict | None) for state in before)
             ):
                 raise ValueError("a change with values of other types")

@@ -148,7 +148,9 @@ class Clients:
     def look(self) -> None:
         """One look at everybody: who is silent, who is nobody, whose heartbeat is due."""
         now = self._clock()
-        pong, often, seldom = settings.PONG_SECONDS, settings.HEARTBEAT_SECONDS, settings.HEARTBEAT_HIDDEN_SECONDS
+        pong, half = settings.PONG_SECONDS, TICK_SECONDS / 2
+        often, seldom = settings.HEARTBEAT_SECONDS - half, settings.HEARTBEAT_HIDDEN_SECONDS - half
+        seldom_told = settings.POSITION_SECONDS - half
         beats: list[Connection] = []
         positions: list[Connection] = []
         for connection in list(self._all.values()):
@@ -164,14 +166,17 @@ class Clients:
             if connection.identity.anonymous and not shell.public and now >= connection.login_deadline:
                 connection.refuse(CloseCode.IDENTITY, LoginRequired())
                 continue
+            if socket.spoke:
+                # Whatever it was told is a sign of life. At the latest a tick ago: when exactly is not worth a clock.
+                socket.spoke = False
+                shell.beat_at = max(shell.beat_at, now - TICK_SECONDS)
             # Half a tick early rather than half a tick late: pages count the seconds.
-            if now - shell.beat_at >= (often if shell.visible else seldom) - TICK_SECONDS / 2:
+            if now - shell.positions_at >= seldom_told:
+                shell.positions_at = shell.beat_at = now
+                positions.append(connection)
+            elif now - shell.beat_at >= (often if shell.visible else seldom):
                 shell.beat_at = now
-                if now - shell.positions_at >= settings.POSITION_SECONDS - TICK_SECONDS / 2:
-                    shell.positions_at = now
-                    positions.append(connection)
-                else:
-                    beats.append(connection)
+                beats.append(connection)
         self._hub.beat(beats)
         self._hub.beat(positions, positions=True)
         for connection in (*beats, *positions):

@@ -10,7 +10,7 @@ import hashlib
 import operator
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -147,15 +147,25 @@ def parse_conditions(
 def typed(change: Change, kinds: Mapping[str, Kind]) -> Change:
     """The change with comparable values in `now` and `before`. ValueError if they are not of these kinds, as when two
     versions of a program share a bus: the reader then takes the stream anew."""
-    return replace(change, now=_typed(change.now, kinds), before=tuple(_typed(state, kinds) for state in change.before))
+    raw = change.now
+    now = _typed(raw, kinds)
+    # Most changes touch no filter's field: then what was before is what is now, and stays the same object.
+    before = tuple([now if state is raw else _typed(state, kinds) for state in change.before])
+    return Change(
+        change.stream, change.key, change.revision, change.action, change.data, now, before, change.id, change.type
+    )
 
 
 def _typed(state: State, kinds: Mapping[str, Kind]) -> State:
     if state is None:
         return None
-    if missing := kinds.keys() - state.keys():
-        raise ValueError(f"no value for {sorted(missing)}")
-    return {name: None if state[name] is None else kind.parse(state[name]) for name, kind in kinds.items()}
+    found = {}
+    for name, kind in kinds.items():
+        if name not in state:
+            raise ValueError(f"no value for {name}")
+        value = state[name]
+        found[name] = None if value is None else kind.parse(value)
+    return found
 
 
 def _parse(

@@ -6,11 +6,15 @@ reserved bit is ever allowed.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
 # A control frame's payload (RFC 6455, 5.5).
 CONTROL_BYTES = 125
+# First byte, marker of the length's size, length.
+_MEDIUM = struct.Struct("!BBH")
+_LARGE = struct.Struct("!BBQ")
 
 
 class Opcode(IntEnum):
@@ -71,8 +75,8 @@ def frame(opcode: Opcode, payload: bytes) -> bytes:
     if size < 126:
         return bytes((first, size)) + payload
     if size < 0x10000:
-        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+        return _MEDIUM.pack(first, 126, size) + payload
+    return _LARGE.pack(first, 127, size) + payload
 
 
 def close_frame(code: int, reason: str) -> bytes:

@@ -130,9 +130,11 @@ class Hub:
         """Changes of a stream come in order of offset, with comparable values (`filters.typed`)."""
         self._channels.offsets[change.stream] = offset
         there = set() if change.gone else self._channels.match(change.stream, (change.now,))
-        left = self._channels.match(change.stream, change.before) - there
+        # Mostly an object was in the channels that it is in.
+        before = change.before if change.gone else [state for state in change.before if state is not change.now]
+        left = self._channels.match(change.stream, before) - there
         if there:
-            data = Raw(protocol.dumps(change.data))
+            data = Raw(protocol.text_of(change.data))
             for name in there:
                 self._spread(change, offset, name, change.action_for_now, data)
         if left:
@@ -208,8 +210,15 @@ class Hub:
             frame = shared.get(told)
             if frame is None:
                 frame = shared[told] = Frame(protocol.heartbeat(dict(told)))
-            # One that tells positions is never replaced by one that does not.
-            self._turn.put(client, frame.encoded(client.transport), None if told else "heartbeat")
+            encoded = frame.encoded(client.transport)
+            if client.clear:
+                # Nothing waits, for this client or for the channels: it overtakes nothing.
+                left = client.send(encoded)
+                if left:
+                    client.stuck(left)
+            else:
+                # One that tells positions is never replaced by one that does not.
+                self._turn.put(client, encoded, None if told else "heartbeat")
         self.flush()
 
     def flush(self) -> None:

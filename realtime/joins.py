@@ -20,7 +20,7 @@ from .change import DELETED, UPDATED, Change, Event
 from .errors import TooLarge
 from .filters import Filter
 from .frames import Client
-from .protocol import Call, Raw, data_message, dumps
+from .protocol import Call, Raw, data_message, text_of
 from .protocol import change as change_message
 
 # A revision, and whether the row is dirty: a dirty one is yet to be published.
@@ -155,7 +155,7 @@ class Subscription:
                 return Verdict.BLOCK if passes or shown else Verdict.IGNORE
         if change.key in self.pending:
             if passes:
-                self.pending[change.key] = dumps(change.data)
+                self.pending[change.key] = text_of(change.data)
             else:
                 del self.pending[change.key]
             return Verdict.IGNORE
@@ -184,7 +184,7 @@ class Subscription:
         Every change up to the stream's head, asked for after the rows were read, must have been held or be older than
         joining: then only rows that were dirty can still be published with a revision the snapshot has shown.
         """
-        pending: OrderedDict[str, str] = OrderedDict((key, _text(data)) for key, data in objects)
+        pending: OrderedDict[str, str] = OrderedDict((key, text_of(data)) for key, data in objects)
         dirty = {key for key, revision in revisions.items() if not isinstance(revision, tuple) or revision[1]}
         for key, (_, change) in self.held.items():
             read = _number(revisions.get(key, 0))
@@ -192,7 +192,7 @@ class Subscription:
                 dirty.discard(key)
             if change.revision > read:
                 if self.wants(change):
-                    pending[key] = dumps(change.data)
+                    pending[key] = text_of(change.data)
                 else:
                     pending.pop(key, None)
         if any(len(text) > largest for text in pending.values()):
@@ -267,10 +267,6 @@ class Subscription:
             for key, data in objects:
                 shown = json.loads(data.text) if isinstance(data, Raw) else data
                 self.sent[key] = (shown.get("id"), shown.get("_type", ""))
-
-
-def _text(data: Any) -> str:
-    return data.text if isinstance(data, Raw) else dumps(data)
 
 
 def _number(revision: Revision) -> int:

@@ -7,7 +7,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -51,10 +51,13 @@ class Kind:
     places: int | None = None
     # Text columns: the longest value.
     length: int | None = None
+    # Looked up once: every change of a model has a value for each of its kinds.
+    _parser: Callable[[Kind, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.name not in _PARSERS:
             raise ValueError(f"there is no kind {self.name!r}")
+        object.__setattr__(self, "_parser", _PARSERS[self.name])
 
     @property
     def lookups(self) -> tuple[str, ...]:
@@ -63,7 +66,7 @@ class Kind:
     def parse(self, value: Any) -> Any:
         """A comparable, hashable value; ValueError if this is not one of this kind. Null is no value of any kind."""
         try:
-            return _PARSERS[self.name](self, value)
+            return self._parser(self, value)
         except (TypeError, OverflowError, InvalidOperation) as error:
             raise ValueError(f"not a value of kind {self.name}") from error
 

@@ -180,7 +180,7 @@ class Node:
         if message.offset <= stream.offset:
             return True
         try:
-            item = decode(message.body, stream.name)
+            item = decode(message.body, stream.name, raw=True)
             if isinstance(item, Change):
                 item = typed(item, following.kinds)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import math
 import uuid
@@ -181,21 +182,21 @@ def reply(
         if value is not None:
             context[name] = value
     tail = f',"channel_data":{dumps(channel_data)}' if channel_data is not None else ""
-    return f'{{"type":"reply","data":{_text(data)},"context":{dumps(context)}{tail}}}'
+    return f'{{"type":"reply","data":{text_of(data)},"context":{dumps(context)}{tail}}}'
 
 
 def change(channel: str, action: str, data: Any, offset: int, *, gone: bool | None = None) -> str:
     """`gone` goes with "deleted": False when the object only left this filter."""
     tail = "" if gone is None else ',"gone":true' if gone else ',"gone":false'
     return (
-        f'{{"type":"change","action":"{action}","channel":{dumps(channel)},'
-        f'"data":{_text(data)}{tail},"offset":{offset}}}'
+        f'{{"type":"change","action":"{action}","channel":{_quoted(channel)},'
+        f'"data":{text_of(data)}{tail},"offset":{offset}}}'
     )
 
 
 def data_message(channel: str, data: Any, offset: int | None = None) -> str:
     tail = "" if offset is None else f',"offset":{offset}'
-    return f'{{"type":"data","channel":{dumps(channel)},"data":{_text(data)}{tail}}}'
+    return f'{{"type":"data","channel":{_quoted(channel)},"data":{text_of(data)}{tail}}}'
 
 
 def resync(channel: str, position: Position | None = None) -> str:
@@ -229,8 +230,15 @@ def health(
     return dumps(message)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """As `dumps`, but `Raw` is taken as it is."""
     return value.text if isinstance(value, Raw) else dumps(value)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _quoted(name: str) -> str:
+    """A channel's name is said with every change in it."""
+    return dumps(name)
 
 
 # -- values ---------------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Socket:
 
     __slots__ = ("_clock", "_code", "_dead", "_deaf", "_early", "_held", "_kept", "_limits", "_loop", "_pace",
                  "_plain", "_pong", "_pong_waits", "_raw", "_reader", "_reading", "_rest", "_sock", "_timer", "events",
-                 "heard", "pinged")  # fmt: skip
+                 "heard", "pinged", "spoke")  # fmt: skip
 
     events: Events
 
@@ -118,6 +118,8 @@ class Socket:
         self._pong: bytes | None = None
         self._pong_waits = False
         self.heard = self.pinged = clock()
+        # Something was sent since whoever asks took this back.
+        self.spoke = False
 
     def serve(self, received: bytes = b"") -> None:
         """Read until the connection is over, beginning with what was received already. Returns at once."""
@@ -218,6 +220,7 @@ class Socket:
         """
         if self._plain:
             # Everybody in a channel comes by here for every frame.
+            self.spoke = True
             try:
                 sent = self._raw(data)
             except (BlockingIOError, InterruptedError):

@@ -81,6 +81,6 @@ def _in_several(waiting: Iterable[Channel]) -> set[Client]:
     several: set[Client] = set()
     for channel in waiting:
         for _, clients in channel.fast.values():
-            several |= once & clients.keys()
-            once |= clients.keys()
+            several.update(once.intersection(clients))
+            once.update(clients)
     return several

@@ -84,15 +84,19 @@ def test_the_hidden_are_beaten_for_seldom(server: Served) -> None:
     with peer(server.port, token=token_of(person())) as client:
         client.call("visible", "session", visible=False)
 
-        def due(seconds: float) -> float:
+        def due(seconds: float, spoke: bool = False) -> float:
             (connection,) = server.process.clients
             connection.shell.beat_at -= seconds
+            connection.shell.socket.spoke = spoke
             before = connection.shell.beat_at
             server.process.clients.look()
             return float(connection.shell.beat_at - before)
 
         assert server.on_loop(lambda: due(20)) == 0
-        assert server.on_loop(lambda: due(5)) > 0
+        # A change is a sign of life as well; then nobody was silent for long.
+        assert server.on_loop(lambda: due(5, spoke=True)) == pytest.approx(24, abs=5)
+        assert server.on_loop(lambda: due(5)) == 0
+        assert server.on_loop(lambda: due(20)) > 0
         assert client.receive(LIMIT)["type"] == "heartbeat"
 
 
