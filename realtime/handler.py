@@ -145,12 +145,12 @@ class SocketHandler(Handler):
     async def _identify(self) -> sessions.Identity | None:
         """Who asks; None for an identity that has ended or never was."""
         if self.bearer:
-            asked = self.process.calls.judges.submit(sessions.from_token, self.bearer)
+            asked = self.process.bearers.ask(self.bearer)
         elif self.cookie:
-            asked = self.process.calls.judges.submit(sessions.from_cookie, self.cookie)
+            asked = self.process.cookies.ask(self.cookie)
         else:
             return sessions.anonymous()
-        return await asyncio.wait_for(asyncio.wrap_future(asked), settings.VERB_SECONDS)
+        return await asyncio.wait_for(asked, settings.VERB_SECONDS)
 
     # After it
 

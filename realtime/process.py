@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from realtime import sessions
 from realtime.bus import Bus
 from realtime.calls import Calls
 from realtime.clients import Clients
@@ -16,7 +17,9 @@ from realtime.kicks import Kicks
 from realtime.limits import Limits
 from realtime.lookout import Lookout
 from realtime.node import Node
+from realtime.sessions import Identity
 from realtime.settings import limits
+from realtime.together import Together
 from realtime.transport import Socket
 
 
@@ -40,6 +43,14 @@ class Process:
         self.clients = Clients(self.hub, self.clock)
         self.node = Node(self.bus, self.hub, self.clock, self.limits)
         self.calls = Calls(self.hub, self.node, self.clients, self.limits)
+        submit = self.calls.judges.submit
+        # Who comes, by what they show.
+        self.bearers: Together[Identity | None] = Together(
+            submit, lambda asked: sessions.from_tokens(asked), lambda asked: sessions.from_token(asked)
+        )
+        self.cookies: Together[Identity | None] = Together(
+            submit, lambda asked: sessions.from_cookies(asked), lambda asked: sessions.from_cookie(asked)
+        )
         self.healing = Healing(self.hub, self.calls)
         self.kicks = Kicks(self.hub, self.calls, self.clients, self.healing)
         self.lookout = Lookout(self.hub, self.node, self.clients, self.clock)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any, Protocol
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -58,7 +60,11 @@ def anonymous() -> Identity:
 
 
 class Authenticator(Protocol):
-    """Recognises one kind of identity by a secret, and says later which of them still hold."""
+    """Recognises one kind of identity by a secret, and says later which of them still hold.
+
+    One that also has `recognise_all(tokens)`, from token to identity for those that are valid, is asked for all who
+    come at the same moment at once.
+    """
 
     kind: str
 
@@ -80,6 +86,26 @@ def from_token(token: str) -> Identity | None:
         if authenticator.kind != Sessions.kind and (identity := authenticator.recognise(token)) is not None:
             return identity
     return None
+
+
+def from_cookies(session_keys: Collection[str]) -> dict[str, Identity | None]:
+    """As `from_cookie`, of several: each has an identity of its own."""
+    asked = [key for key in session_keys if "\0" not in key]
+    return dict.fromkeys(session_keys) | again(lambda: Sessions().recognise_all(asked))
+
+
+def from_tokens(tokens: Collection[str]) -> dict[str, Identity | None]:
+    """As `from_token`, of several. Those that only `from_token` can tell are missing."""
+    found: dict[str, Identity | None] = {}
+    for authenticator in authenticators():
+        if authenticator.kind == Sessions.kind:
+            continue
+        left = [token for token in tokens if token not in found]
+        ask = getattr(authenticator, "recognise_all", None)
+        if ask is None:
+            return found
+        found |= again(partial(ask, left))
+    return dict.fromkeys(tokens) | found
 
 
 def holding(identities: Iterable[Identity]) -> set[Identity]:
@@ -125,20 +151,21 @@ class Sessions:
     kind = "session"
 
     def recognise(self, token: str) -> Identity | None:
-        session, expires = self._read(token)
-        if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
-            return None
-        user_model: Any = get_user_model()
-        try:
-            user_id = user_model._meta.pk.to_python(session[SESSION_KEY])
-        except Exception:  # a forged session in a store that anybody may write: nobody, whatever it was
-            return None
-        user: Any = load_backend(session[BACKEND_SESSION_KEY]).get_user(user_id)
-        stored = session.get(HASH_SESSION_KEY, "")
-        if user is None or not user.is_active or not _hash_holds(user, stored):
-            return None
-        key = hashlib.sha256(token.encode()).hexdigest()[:32]
-        return Identity(self.kind, key, user, expires=expires, secret=token, auth_hash=stored)
+        return self.recognise_all([token]).get(token)
+
+    def recognise_all(self, tokens: Collection[str]) -> dict[str, Identity]:
+        """Two queries, unless sessions are without a table or the app's backend finds users its own way."""
+        owners = {token: owner for token, found in self._read(tokens).items() if (owner := _owner(*found)) is not None}
+        users = _users(owners.values())
+        held = {}
+        for token, owner in owners.items():
+            user = users.get(owner)
+            if user is not None and user.is_active and _hash_holds(user, owner.auth_hash):
+                key = hashlib.sha256(token.encode()).hexdigest()[:32]
+                # Users remember what was found of them: nobody gets one that another has.
+                user, hash_ = copy(user), owner.auth_hash
+                held[token] = Identity(self.kind, key, user, expires=owner.expires, secret=token, auth_hash=hash_)
+        return held
 
     def holding(self, identities: Collection[Identity]) -> set[Identity]:
         users = active_users({identity.user_id for identity in identities})
@@ -150,13 +177,16 @@ class Sessions:
                 held.add(replace(identity, user=user, expires=expiries[identity.secret]))
         return held
 
-    def _read(self, session_key: str) -> tuple[dict[str, Any], dt.datetime | None]:
-        """The session and when it ends, in one query: thousands of browsers may come back in the same second."""
+    def _read(self, session_keys: Collection[str]) -> dict[str, tuple[dict[str, Any], dt.datetime | None]]:
+        """The sessions and when each ends, in one query: thousands of browsers may come back in the same second."""
         store = _store()
         if not hasattr(store, "get_model_class"):
-            return self._load(session_key), None
-        row = store.get_model_class().objects.filter(session_key=session_key, expire_date__gt=timezone.now()).first()
-        return ({}, None) if row is None else (row.get_decoded(), row.expire_date)
+            return {key: (self._load(key), None) for key in session_keys}
+        found = {}
+        for part in chunks(list(session_keys)):
+            rows = store.get_model_class().objects.filter(session_key__in=part, expire_date__gt=timezone.now())
+            found.update({row.session_key: (row.get_decoded(), row.expire_date) for row in rows})
+        return found
 
     def _load(self, session_key: str) -> dict[str, Any]:
         store = _store()(session_key)
@@ -176,6 +206,49 @@ class Sessions:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose a session says it is."""
+
+    backend: str
+    user_id: Any
+    auth_hash: str
+    expires: dt.datetime | None
+
+
+def _owner(session: Mapping[str, Any], expires: dt.datetime | None) -> _Owner | None:
+    backend = session.get(BACKEND_SESSION_KEY)
+    if backend not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user_model: Any = get_user_model()
+    try:
+        user_id = user_model._meta.pk.to_python(session[SESSION_KEY])
+    except Exception:  # a forged session in a store that anybody may write: nobody, whatever it was
+        return None
+    return _Owner(str(backend), user_id, str(session.get(HASH_SESSION_KEY, "")), expires)
+
+
+def _users(owners: Collection[_Owner]) -> dict[_Owner, Any]:
+    """Their users, each as the backend of its session finds it."""
+    found = {}
+    for path in {owner.backend for owner in owners}:
+        backend: Any = load_backend(path)
+        asked = {owner for owner in owners if owner.backend == path}
+        ask_each = type(backend).get_user is not ModelBackend.get_user
+        ids = {owner.user_id for owner in asked}
+        users = {key: backend.get_user(key) for key in ids} if ask_each or len(ids) == 1 else _with_keys(ids)
+        for owner in asked:
+            user = users.get(owner.user_id)
+            if user is not None and (ask_each or backend.user_can_authenticate(user)):
+                found[owner] = user
+    return found
+
+
+def _with_keys(keys: Collection[Any]) -> dict[Any, Any]:
+    manager: Any = get_user_model()._default_manager
+    return {user.pk: user for part in chunks(list(keys)) for user in manager.filter(pk__in=part)}
+
+
 def _store() -> Any:
     return import_module(settings.SESSION_ENGINE).SessionStore
 
@@ -188,11 +261,7 @@ def _hash_holds(user: Any, stored: str) -> bool:
 
 def active_users(keys: Collection[Any]) -> dict[Any, Any]:
     """The users with these keys that may act now, read anew."""
-    found: dict[Any, Any] = {}
-    manager: Any = get_user_model()._default_manager
-    for part in chunks(list(keys)):
-        found.update({user.pk: user for user in manager.filter(pk__in=part) if user.is_active})
-    return found
+    return {key: user for key, user in _with_keys(keys).items() if user.is_active}
 
 
 def chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -57,14 +57,17 @@ class Tokens:
     kind = "token"
 
     def recognise(self, token: str) -> Identity | None:
-        if not token.startswith(f"{PREFIX}_"):
-            return None
-        row = _valid().filter(digest=digest(token)).select_related("user").first()
-        user: Any = row.user if row else None
-        if row is None or not user.is_active:
-            return None
-        _note_use(row)
-        return Identity(self.kind, row.key_id, user, expires=row.expires_at)
+        return self.recognise_all([token]).get(token)
+
+    def recognise_all(self, tokens: Collection[str]) -> dict[str, Identity]:
+        """One query, and one more if the use of some is to be noted."""
+        digests = {digest(token): token for token in tokens if token.startswith(f"{PREFIX}_")}
+        rows: list[Token] = []
+        for part in chunks(list(digests)):
+            rows.extend(_valid().filter(digest__in=part).select_related("user"))
+        rows = [row for row in rows if row.user.is_active]
+        _note_use(rows)
+        return {digests[row.digest]: Identity(self.kind, row.key_id, row.user, expires=row.expires_at) for row in rows}
 
     def holding(self, identities: Collection[Identity]) -> set[Identity]:
         users = active_users({identity.user_id for identity in identities})
@@ -82,7 +85,8 @@ def _valid() -> Any:
     return Token.objects.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
 
 
-def _note_use(row: Token) -> None:
+def _note_use(rows: Collection[Token]) -> None:
     now = timezone.now()
-    if row.last_used_at is None or now - row.last_used_at > USED_STEP:
-        Token.objects.filter(pk=row.pk).update(last_used_at=now)
+    due = [row.pk for row in rows if row.last_used_at is None or now - row.last_used_at > USED_STEP]
+    for part in chunks(due):
+        Token.objects.filter(pk__in=part).update(last_used_at=now)

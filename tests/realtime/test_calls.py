@@ -230,15 +230,15 @@ def test_a_list_right_after_the_handshake_is_judged_by_rights_that_ended_meanwhi
     user = person(is_staff=True)
     Book.objects.create(title="a", shelf=Shelf.objects.create(name="one"))
     identified, free = threading.Event(), threading.Event()
-    from_token = sessions.from_token
+    from_tokens = sessions.from_tokens
 
-    def slow(token: str) -> Any:
-        found = from_token(token)
+    def slow(shown: Any) -> Any:
+        found = from_tokens(shown)
         identified.set()
         assert free.wait(10)
         return found
 
-    monkeypatch.setattr(sessions, "from_token", slow)
+    monkeypatch.setattr(sessions, "from_tokens", slow)
 
     def demote() -> None:
         assert identified.wait(10)

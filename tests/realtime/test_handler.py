@@ -217,11 +217,12 @@ def test_a_client_that_leaves_before_its_handshake_is_answered_is_no_fault(
 ) -> None:
     asked, answered = threading.Event(), threading.Event()
 
-    def slow(token: str) -> None:
+    def slow(shown: list[str]) -> dict[str, None]:
         asked.set()
         answered.wait(LIMIT)
+        return dict.fromkeys(shown)
 
-    monkeypatch.setattr(sessions, "from_token", slow)
+    monkeypatch.setattr(sessions, "from_tokens", slow)
     with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT) as raw:
         raw.sendall(handshake(Authorization="Bearer x"))
         assert asked.wait(LIMIT)

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from realtime import sessions, tokens
+from realtime.models import Token
 from realtime.sessions import Identity
 from tests.realtime.serving import person, session_of
 
@@ -140,3 +143,85 @@ def test_the_anonymous_need_no_query(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert sessions.refreshed(sessions.anonymous()) == sessions.anonymous()
         assert sessions.holding([sessions.anonymous()]) == {sessions.anonymous()}
+
+
+# -- several at once
+
+
+def people(count: int) -> list[Any]:
+    return [person(f"person {number}") for number in range(count)]
+
+
+def test_tokens_that_come_together_are_recognised_in_one_query(django_assert_num_queries: Any) -> None:
+    texts = [tokens.create(user, "x")[1] for user in people(9)]
+    sessions.from_tokens(texts)  # notes their use
+    with django_assert_num_queries(1):
+        found = sessions.from_tokens([*texts, "mlt_0_0", "nonsense"])
+    assert found.pop("mlt_0_0") is None and found.pop("nonsense") is None
+    assert found == {text: sessions.from_token(text) for text in texts}
+    assert [found[text].user.username for text in texts if found[text]] == [f"person {n}" for n in range(9)]  # type: ignore[union-attr]
+
+
+def test_the_use_of_tokens_that_come_together_is_noted_at_once(django_assert_num_queries: Any) -> None:
+    texts = [tokens.create(user, "x")[1] for user in people(9)]
+    with django_assert_num_queries(2):
+        sessions.from_tokens(texts)
+    assert not Token.objects.filter(last_used_at=None)
+
+
+def test_browsers_that_come_together_are_recognised_in_two_queries(django_assert_num_queries: Any) -> None:
+    users = people(9)
+    keys = [session_of(user) for user in users]
+    type(users[0]).objects.filter(pk=users[0].pk).update(is_active=False)
+    type(users[1]).objects.filter(pk=users[1].pk).update(password="other")
+    Session.objects.filter(session_key=keys[2]).update(expire_date=timezone.now())
+    with django_assert_num_queries(2):
+        found = sessions.from_cookies([*keys, "no\0thing", "unknown"])
+    ended = [*keys[:3], "no\0thing", "unknown"]
+    assert {key for key, identity in found.items() if identity is None} == set(ended)
+    for key, user in zip(keys[3:], users[3:], strict=True):
+        assert found[key] == known(key)
+        assert found[key].user == user  # type: ignore[union-attr]
+
+
+def test_two_browsers_of_one_user_share_no_user_object() -> None:
+    user = person()
+    first, second = (found for found in sessions.from_cookies([session_of(user), session_of(user)]).values() if found)
+    assert first.user == second.user and first.user is not second.user
+
+
+class Guests(ModelBackend):
+    """An app's backend that finds users its own way."""
+
+    def get_user(self, user_id: Any) -> Any:
+        return super().get_user(user_id) if user_id != 0 else None
+
+
+def test_a_backend_that_finds_users_its_own_way_is_asked_for_each(settings: Any) -> None:
+    users = people(3)
+    keys = [session_of(user) for user in users]
+    path = f"{__name__}.Guests"
+    for key in keys:
+        store = SessionStore(key)
+        store["_auth_user_backend"] = path
+        store.save()
+    assert all(identity is None for identity in sessions.from_cookies(keys).values())
+    settings.AUTHENTICATION_BACKENDS = [path]
+    assert [identity.user for identity in sessions.from_cookies(keys).values() if identity] == users
+
+
+class Tills:
+    """An app's authenticator from before several could be asked for at once."""
+
+    kind = "till"
+
+    def recognise(self, token: str) -> sessions.Identity | None:
+        return sessions.Identity(self.kind, token, None) if token.startswith("till") else None
+
+
+def test_who_only_an_authenticator_for_one_can_tell_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "authenticators", lambda: (sessions.Sessions(), tokens.Tokens(), Tills()))
+    text = tokens.create(person(), "x")[1]
+    found = sessions.from_tokens([text, "till 1"])
+    assert set(found) == {text}
+    assert sessions.from_token("till 1") is not None
