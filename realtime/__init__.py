@@ -1,7 +1,7 @@
 """Live Django models: what a project imports by the package's own name.
 
-`register`, `publish_data` and `suppress` are all that an app needs to name. The first two are looked up late, because
-an app's `__init__` may import this package before Django has loaded any model.
+`register`, `publish_data`, `broadcast` and `suppress` are all that an app needs to name. All but the last are looked up
+late, because an app's `__init__` may import this package before Django has loaded any model.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from realtime.suppress import suppress
 
 if TYPE_CHECKING:
+    from realtime.broadcasting import broadcast
     from realtime.journal import publish_data
     from realtime.models import register
 
-__all__ = ["publish_data", "register", "suppress"]
+__all__ = ["broadcast", "publish_data", "register", "suppress"]
 
-_HOMES = {"register": "realtime.models", "publish_data": "realtime.journal"}
+_HOMES = {"broadcast": "realtime.broadcasting", "register": "realtime.models", "publish_data": "realtime.journal"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from realtime.errors import BadArgs
@@ -26,7 +27,7 @@ def split(args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def bind(method: Callable[..., Any], args: Mapping[str, Any]) -> None:
     """BadArgs, naming the argument, unless the bound method can be called with exactly these."""
-    parameters = inspect.signature(method).parameters.values()
+    parameters = _parameters(method)
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     known = {p.name for p in parameters if p.kind in (*_POSITIONAL[1:], inspect.Parameter.KEYWORD_ONLY)}
     for name in args:
@@ -42,7 +43,7 @@ def call_hook(method: Callable[..., Any], /, *given: Any, **args: Any) -> Any:
 
     KeyError and missing parameters are the client's: it left out what the hook looks for.
     """
-    parameters = list(inspect.signature(method).parameters.values())
+    parameters = _parameters(method)
     taken = {p.name for p in parameters[: len(given)] if p.kind in _POSITIONAL} | {"self"}
     args = {name: value for name, value in args.items() if name not in taken}
     if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
@@ -60,6 +61,20 @@ def call_hook(method: Callable[..., Any], /, *given: Any, **args: Any) -> Any:
         if named and _raised_here(error, method):
             raise BadArgs(f"The argument {missing!r} is missing.") from None
         raise
+
+
+def _parameters(method: Callable[..., Any]) -> Sequence[inspect.Parameter]:
+    """Looking them up takes Python longer than most verbs take."""
+    if inspect.ismethod(method):
+        return _of_function(method.__func__)[1:]
+    return _of_function(method) if inspect.isfunction(method) else _looked_up(method)
+
+
+def _looked_up(method: Callable[..., Any]) -> Sequence[inspect.Parameter]:
+    return tuple(inspect.signature(method).parameters.values())
+
+
+_of_function = functools.lru_cache(maxsize=1000)(_looked_up)
 
 
 def _raised_here(error: KeyError, method: Callable[..., Any]) -> bool:

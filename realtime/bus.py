@@ -77,7 +77,8 @@ class Renewed(BusUnavailable):
 
 
 class Bus(ABC):
-    """See the module for the guarantees. Publishing is synchronous, from any thread; reading is on one asyncio loop."""
+    """See the module for the guarantees. Publishing is synchronous, from any thread; reading and `tell` are on one asyncio
+    loop."""
 
     # -- publishing --------------------------------------------------------------------------------------------------
 
@@ -99,6 +100,11 @@ class Bus(ABC):
         `BusUnavailable` within about 2 s; then parts of the batch may have been published, and publishing again is
         harmless.
         """
+
+    @abstractmethod
+    async def tell(self, item: Publication) -> None:
+        """As `publish` of this alone without fences, on the loop that reads. Raises BusUnavailable; the item may have
+        been published nevertheless."""
 
     @abstractmethod
     def renew(self, streams: Iterable[str], *, backwards: bool = False) -> None:

@@ -121,6 +121,9 @@ class MemoryBus(Bus):
             self._send(messages)
         return published
 
+    async def tell(self, item: Publication) -> None:
+        self.publish([item])
+
     def renew(self, streams: Iterable[str], *, backwards: bool = False) -> None:
         with self._lock:
             for name in streams:

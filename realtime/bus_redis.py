@@ -6,6 +6,7 @@ resubscribes without a word and never notices a server that stands still.
 """
 
 import asyncio
+import hashlib
 import logging
 import random
 import threading
@@ -34,6 +35,8 @@ PORTION_ITEMS = 500
 PORTION_SIZE = 1024 * 1024
 # Between two attempts to reach Redis: at most half a second, spread so that servers do not come back in step.
 RETRY = (0.1, 0.5)
+# As Redis itself names the script.
+PUBLISH_DIGEST = hashlib.sha1(PUBLISH.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisBus(Bus):
@@ -104,6 +107,19 @@ class RedisBus(Bus):
         if renewed:
             raise Renewed
         return published
+
+    async def tell(self, item: Publication) -> None:
+        command = self._words_of(PUBLISH, item.stream, self.identity, self._words([item], [0], None))
+        link = await self._commands()
+        try:
+            try:
+                await link.ask("EVALSHA", PUBLISH_DIGEST, *command[1:])
+            except hiredis.ReplyError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+                await link.ask("EVAL", *command)
+        except hiredis.ReplyError as error:
+            raise BusUnavailable from error
 
     def renew(self, streams: Iterable[str], *, backwards: bool = False) -> None:
         for name in streams:
@@ -256,14 +272,18 @@ class RedisBus(Bus):
         EVAL with its 2 KB of text, not EVALSHA: once a second it costs nothing, and Redis may forget scripts at any
         time.
         """
-        async with self._opening:
-            if self._link is None or not self._link.usable():
-                self._link = await Link.open(self._address)
-            link = self._link
+        link = await self._commands()
         try:
             return await asyncio.gather(*[link.ask("EVAL", *command) for command in commands])
         except hiredis.ReplyError as error:
             raise BusUnavailable from error
+
+    async def _commands(self) -> Link:
+        """The command link. Raises BusUnavailable."""
+        async with self._opening:
+            if self._link is None or not self._link.usable():
+                self._link = await Link.open(self._address)
+            return self._link
 
     # -- private: messages ---------------------------------------------------------------------------------------------
 

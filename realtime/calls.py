@@ -36,6 +36,7 @@ from realtime.hub import Hub
 from realtime.joining import Joining
 from realtime.limits import Limits
 from realtime.node import Node
+from realtime.on_loop import OnLoop
 from realtime.protocol import Call, Raw, dumps, reply
 from realtime.sessions import Identity
 from realtime.settings import settings
@@ -75,6 +76,7 @@ class Calls:
         self.judges = Threads(settings.JUDGE_THREADS, "realtime-judge")
         self._tasks: set[asyncio.Task[None]] = set()
         self.joining = Joining(hub, node, self)
+        self._on_loop = OnLoop(clients, node, self.run)
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -198,7 +200,10 @@ class Calls:
         if call.route == SESSION:
             await self._session(connection, call)
             return
-        answer, judged = await self.run(connection, lambda caller: _run(caller, call))
+        if routers.awaits(call):
+            answer, judged = await self._on_loop.answer(connection, call, _last_read), connection.shell.rights
+        else:
+            answer, judged = await self.run(connection, lambda caller: _run(caller, call))
         await self._finish(connection, call, answer, judged)
 
     async def _finish(self, connection: Connection, call: Call, answer: Answer | Exception, judged: int) -> None:
@@ -300,6 +305,10 @@ def _refusal(connection: Connection, call: Call, error: Exception) -> RealtimeEr
         return Unavailable("Nothing can be saved at the moment.") if full else Unavailable()
     logger.error("%s: %.60r on %.60r failed", connection.id, call.verb, call.route, exc_info=error)
     return Internal()
+
+
+def _last_read(connection: Connection) -> Caller:
+    return Caller(connection.identity.user, connection.identity, connection.id)
 
 
 def _run(caller: Caller, call: Call) -> Answer:

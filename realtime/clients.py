@@ -27,7 +27,7 @@ TRUST_GRACES = 10
 class Clients:
     def __init__(self, hub: Hub, clock: Callable[[], float]) -> None:
         self._hub = hub
-        self._clock = clock
+        self.clock = clock
         self._all: dict[str, Connection] = {}
         self._owned: dict[Hashable, dict[str, Connection]] = {}
         self._empty = asyncio.Event()
@@ -35,7 +35,7 @@ class Clients:
         self._task: asyncio.Task[None] | None = None
         # Called when it is known whose connection this is.
         self.on_known: Callable[[Connection], None] = lambda connection: None
-        # How often somebody's rights were to be judged anew: who is being identified meanwhile is not here to be told.
+        # How often rights or identities were to be judged anew: who is being identified meanwhile is not here to be told.
         self.judgements = 0
         # Nobody new is taken any more.
         self.stopping = False
@@ -96,7 +96,7 @@ class Clients:
         """None if one of these had left without a word and is gone now. Behind a router that restarts, everybody comes
         back before the pings tell that they left: so all are asked, and until they could have answered a newcomer is
         told to come back, not that it is one too many, which is final."""
-        now, grace = self._clock(), settings.PONG_GRACE_SECONDS
+        now, grace = self.clock(), settings.PONG_GRACE_SECONDS
         # Of a paused one nothing is heard because nothing is read.
         sockets = {c: c.shell.socket for c in owned if not c.shell.socket.paused}
         gone = [c for c, socket in sockets.items() if socket.pinged > socket.heard and now - socket.pinged > grace]
@@ -147,7 +147,7 @@ class Clients:
 
     def look(self) -> None:
         """One look at everybody: who is silent, who is nobody, whose heartbeat is due."""
-        now = self._clock()
+        now = self.clock()
         pong, half = settings.PONG_SECONDS, TICK_SECONDS / 2
         often, seldom = settings.HEARTBEAT_SECONDS - half, settings.HEARTBEAT_HIDDEN_SECONDS - half
         seldom_told = settings.POSITION_SECONDS - half

@@ -119,7 +119,7 @@ class SocketHandler(Handler):
             headers = {"Sec_WebSocket_Version": "13"} if status == 426 else {}
             self.refuse(status, text, **headers)
             return
-        self.judgements = self.process.clients.judgements
+        self.judgements, self.began = self.process.clients.judgements, self.process.clock()
         try:
             identity = await self._identify()
         except Exception as error:
@@ -175,6 +175,7 @@ class SocketHandler(Handler):
         elif (refusal := process.clients.add(connection, identity)) is not None:
             connection.refuse(refusal)
         elif process.clients.judgements == self.judgements:
+            shell.read(self.judgements, self.began)
             shell.known_until = process.clock() + settings.IDENTITY_SECONDS
         socket.serve(received)
 

@@ -59,9 +59,9 @@ class Kicks:
     def judge(self, control: Control) -> None:
         """Called while the message is delivered: from here on these users get nothing until they are judged."""
         self._asked.set()
+        self._clients.judgements += 1
         if control.reason == IDENTITY:
             return
-        self._clients.judgements += 1
         for connection in self._clients.of_users(control.users):
             connection.shell.rights += 1
             concerned = self._concerned(connection)
@@ -152,6 +152,7 @@ class Kicks:
     async def check(self) -> None:
         """Close whose identity has ended; the others get their users as they are now."""
         now = timezone.now()
+        judgements, began = self._clients.judgements, self._clients.clock()
         asked: list[Connection] = []
         for connection in self._clients.of_users(None):
             if connection.identity.expired(now):
@@ -172,6 +173,7 @@ class Kicks:
                     self._kick(connection)
                 else:
                     connection.identity, connection.user = fresh, fresh.user
+                    connection.shell.read(judgements, began)
 
     def _kick(self, connection: Connection) -> None:
         logger.info("%s: its %s has ended", connection.id, connection.identity.kind)

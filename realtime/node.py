@@ -105,6 +105,11 @@ class Node:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def sure(self) -> bool:
+        """Whether every word about rights and identities that was published is known here."""
+        return self.linked and not self._followed[CONTROL_STREAM].behind
+
     def health(self) -> dict[str, Any]:
         late = self._clock() - BEHIND_SECONDS
         behind = [name for name, f in self._followed.items() if f.behind and f.behind_since < late]

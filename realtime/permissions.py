@@ -6,6 +6,7 @@ Permissions say who may call; *which objects* a caller sees is said by the route
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -37,6 +38,9 @@ def refuse(caller: Caller) -> None:
 class RoutePermission:
     """Override `test_permission`; override `permission_failed` only to answer something else than a refusal."""
 
+    #: False: it asks nothing but the caller, so that for an `async def` verb it need not be asked in a thread.
+    uses_database: bool = True
+
     def test_permission(self, router: BaseRouter, verb: str, **kwargs: Any) -> bool:
         raise NotImplementedError
 
@@ -58,11 +62,15 @@ class ForVerbs(RoutePermission):
 
 
 class LoginRequired(ForVerbs):
+    uses_database = False
+
     def allows(self, caller: Caller) -> bool:
         return is_signed_in(caller)
 
 
 class IsStaff(ForVerbs):
+    uses_database = False
+
     def allows(self, caller: Caller) -> bool:
         return is_signed_in(caller) and bool(caller.user.is_active and caller.user.is_staff)
 
@@ -87,4 +95,8 @@ def login_required(method: Method) -> Method:
             raise LoginRequiredError
         return method(self, *args, **kwargs)
 
-    return cast(Method, checked)
+    @functools.wraps(method)
+    async def checked_first(self: BaseRouter, *args: Any, **kwargs: Any) -> Any:
+        return await checked(self, *args, **kwargs)
+
+    return cast(Method, checked_first if inspect.iscoroutinefunction(method) else checked)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
@@ -19,6 +23,9 @@ from realtime.protocol import Call
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+# What they do is more than their method: rights are judged, snapshots read.
+ON_THREADS = ("subscribe", "unsubscribe")
+
 
 def verb(method: Method) -> Method:
     """Offer a method to clients; naming it in `valid_verbs` does the same."""
@@ -28,7 +35,8 @@ def verb(method: Method) -> Method:
 
 class BaseRouter:
     """One object answers one call. Verbs are methods: they `send` the reply or return its data, or raise a
-    RealtimeError. They run in a worker thread, so they may use the ORM."""
+    RealtimeError. They run in a worker thread, so they may use the ORM; a verb that is `async def` is awaited on the
+    server's loop, so it may neither use the ORM nor anything else that others would have to wait for."""
 
     route_name: ClassVar[str] = ""
     valid_verbs: ClassVar[Sequence[str]] = (
@@ -65,21 +73,46 @@ class BaseRouter:
         marked = (name for name in dir(cls) if getattr(getattr(cls, name, None), "is_verb", False))
         return frozenset({*cls.valid_verbs, *marked} - set(cls.exclude_verbs))
 
+    @classmethod
+    def awaits(cls, verb: str) -> bool:
+        """Whether it is a verb for the loop."""
+        return verb not in ON_THREADS and inspect.iscoroutinefunction(getattr(cls, verb, None)) and cls._offers(verb)
+
+    @classmethod
+    def asks_database(cls) -> bool:
+        """Whether one of the permissions may use the ORM."""
+        return any(permission.uses_database for permission in cls.permission_classes)
+
     # Answering
 
     def answer(self, call: Call) -> Answer:
         """The reply to the call; RealtimeError refuses it, anything else is a fault of the app."""
+        asked = self.asked(call)
+        if asked is not None:
+            with _refusals():
+                returned = asked()
+                if inspect.iscoroutine(returned):
+                    returned = async_to_sync(_result)(returned)
+            self._returned(returned, asked.keywords)
+        return self._replied()
+
+    async def answer_on_loop(self, asked: partial[Any] | None) -> Answer:
+        """As `answer`, for what `asked` found."""
+        if asked is not None:
+            with _refusals():
+                returned = await asked()
+            self._returned(returned, asked.keywords)
+        return self._replied()
+
+    def asked(self, call: Call) -> partial[Any] | None:
+        """The verb with its arguments, if the caller may call it; None: a permission has replied something else."""
         args = self._open(call)
         method = getattr(self, call.verb)
         # Leaving needs no right: who may no longer subscribe must still be able to go.
-        if call.verb == "unsubscribe" or self._permitted(call.verb, args):
-            bind(method, args)
-            returned = _translated(method, args)
-            if self.reply is None:
-                self._succeed(publish_value(returned), None, args)
-        reply: Answer = self.reply  # type: ignore[assignment]  # `_permitted` and `send` have set it
-        reply.plan, reply.drop = self._plan, self._drop
-        return reply
+        if call.verb != "unsubscribe" and not self._permitted(call.verb, args):
+            return None
+        bind(method, args)
+        return partial(method, **args)
 
     def plan(self, call: Call) -> Plan:
         """What this subscribe call entitles to now, without replying; RealtimeError if to nothing any more."""
@@ -88,8 +121,8 @@ class BaseRouter:
             refuse(self.caller)
         bind(self.subscribe, args)
         local = subscriptions.local_channel(args.pop("channel"))
-        plan: Plan = _translated(self.make_plan, {"local": local, "args": args})
-        return plan
+        with _refusals():
+            return self.make_plan(local=local, args=args)
 
     def make_plan(self, local: str, args: Mapping[str, Any]) -> Plan:
         return subscriptions.data_plan(self, local, args)
@@ -154,9 +187,25 @@ class BaseRouter:
 
     # Private
 
+    @classmethod
+    def _offers(cls, verb: str) -> bool:
+        """Whether it is one of `verbs`, and a method."""
+        method = getattr(cls, verb, None)
+        offered = verb in cls.valid_verbs or getattr(method, "is_verb", False)
+        return offered and verb not in cls.exclude_verbs and callable(method)
+
+    def _returned(self, returned: Any, args: Mapping[str, Any]) -> None:
+        if self.reply is None:
+            self._succeed(publish_value(returned), None, args)
+
+    def _replied(self) -> Answer:
+        reply: Answer = self.reply  # type: ignore[assignment]  # `_permitted` and `send` have set it
+        reply.plan, reply.drop = self._plan, self._drop
+        return reply
+
     def _open(self, call: Call) -> dict[str, Any]:
         """The verb's own arguments, for a verb that this router has."""
-        if call.verb not in self.verbs() or not callable(getattr(self, call.verb, None)):
+        if not self._offers(call.verb):
             raise UnknownVerb
         args, reserved = split(call.args)
         self.context = {"client_callback_name": call.callbackname, "verb": call.verb}
@@ -203,10 +252,15 @@ class BaseRouter:
         self.context.setdefault("client_context", {}).update(data)
 
 
-def _translated(method: Callable[..., Any], args: Mapping[str, Any]) -> Any:
-    """Call it; Django's own ways to refuse mean the same here as in a view."""
+async def _result(awaitable: Any) -> Any:
+    return await awaitable
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Django's own ways to refuse mean the same here as in a view."""
     try:
-        return method(**args)
+        yield
     except PermissionDenied as error:
         raise NotAllowed(str(error) or None) from error
     except Http404 as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from realtime import registry
 from realtime.answers import ERROR, LOGIN_REQUIRED, SUCCESS, Answer, Caller, Plan, Snapshot
 from realtime.errors import UnknownRoute
@@ -27,6 +30,23 @@ def run(caller: Caller, call: Call) -> Answer:
     Refusals are raised as RealtimeError; anything else raised is a fault to be logged and answered as `internal`.
     """
     return _router(caller, call).answer(call)
+
+
+def awaits(call: Call) -> bool:
+    """Whether the call is for a verb that is awaited on the loop; it is answered by `begin` and `answer_on_loop`."""
+    router_class = registry.routes.get(call.route)
+    return router_class is not None and router_class.awaits(call.verb)
+
+
+def asks_database(call: Call) -> bool:
+    """Whether `begin` belongs into a worker thread."""
+    return registry.routes[call.route].asks_database()
+
+
+def begin(caller: Caller, call: Call) -> tuple[BaseRouter, partial[Any] | None]:
+    """For a call that `awaits`: everything before the verb itself, which is refused as by `run`."""
+    begun = _router(caller, call)
+    return begun, begun.asked(call)
 
 
 def plan(caller: Caller, call: Call) -> Plan:

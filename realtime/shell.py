@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from realtime.connection import Connection
 from realtime.errors import CloseCode
+from realtime.settings import settings
 from realtime.transport import Socket
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 class Shell:
     __slots__ = ("_pause", "_process", "address", "beat_at", "connection", "known_until", "owner", "positions_at",
-                 "public", "rights", "socket", "told", "visible")  # fmt: skip
+                 "public", "read_before", "read_until", "rights", "socket", "told", "visible")  # fmt: skip
 
     def __init__(self, connection: Connection, socket: Socket, process: Process, address: str) -> None:
         self.connection = connection
@@ -31,6 +32,9 @@ class Shell:
         self.rights = 0
         # Until then, and while nobody's rights changed, its user is as the handshake read it.
         self.known_until = 0.0
+        # Its user is as it was when so many judgements had been asked for; not to be believed later than that time.
+        self.read_before = -1
+        self.read_until = 0.0
         # What it was last told of the health of all this; nothing, as long as all is well.
         self.told = ""
         self.beat_at = self.positions_at = process.clock()
@@ -40,6 +44,16 @@ class Shell:
     @property
     def known(self) -> bool:
         return self.rights == 0 and self._process.clock() < self.known_until
+
+    def read(self, judgements: int, began: float) -> None:
+        """Its user was read, not before `began`, when so many judgements had been asked for."""
+        self.read_before = judgements
+        # One look at all identities may be late by as much as it takes; without the next one nothing is certain.
+        self.read_until = began + 2 * settings.IDENTITY_SECONDS
+
+    def read_since(self, judgements: int) -> bool:
+        """Whether its user was read after the last of so many judgements had been asked for, and not too long ago."""
+        return self.read_before == judgements and self._process.clock() < self.read_until
 
     def receive(self, text: str) -> None:
         seconds = self.connection.receive(text)

@@ -55,6 +55,21 @@ def test_a_follower_hears_its_streams_only_and_them_in_the_order_of_publication(
     run(scenario())
 
 
+def test_what_is_told_on_the_loop_is_published_as_from_a_thread(bus: Bus) -> None:
+    async def scenario() -> None:
+        async with Listener(bus).following() as listener:
+            await bus.tell(publication("1", 1))
+            bus.publish([publication("2", 1)])
+            await bus.tell(publication("1", 1))  # not newer
+            await asyncio.gather(*(bus.tell(publication(str(n), 1)) for n in range(3, 9)))
+            await until(lambda: len(listener.messages) == 8)
+            assert sorted(listener.bodies) == [f"{n}@1" for n in range(1, 9)]
+            assert [m.offset for m in listener.messages] == list(range(1, 9))
+            assert (await bus.history("device", 0))[1] == listener.messages
+
+    run(scenario())
+
+
 def test_a_revision_that_is_not_newer_is_refused_and_never_sent(bus: Bus) -> None:
     async def scenario() -> None:
         async with Listener(bus).following() as listener:

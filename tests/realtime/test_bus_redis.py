@@ -243,7 +243,26 @@ def test_keys_that_belong_to_somebody_else_are_an_error_not_a_crash(bus: RedisBu
         bus.publish([publication("1", 1)])
     with pytest.raises(BusUnavailable):
         run(bus.heads(["device"]))
+    with pytest.raises(BusUnavailable):
+        run(bus.tell(publication("1", 1)))
     assert bus.publish([publication("1", 1, stream="room")]) == [True]
+
+
+def test_a_redis_that_does_not_know_the_script_or_is_away_while_something_is_told(
+    bus: RedisBus, server: services.Redis
+) -> None:
+    async def scenario() -> None:
+        await bus.tell(publication("1", 1))
+        redis.Redis.from_url(server.url).script_flush()
+        await bus.tell(publication("1", 2))
+        assert [m.body for m in (await bus.history("device", 0))[1]] == ["1@1", "1@2"]
+        server.stop(signal.SIGKILL)
+        with pytest.raises(BusUnavailable):
+            await bus.tell(publication("1", 3))
+        server.start()
+        await bus.tell(publication("1", 3))
+
+    run(scenario())
 
 
 def test_evicting_keys_is_a_problem_for_the_operator(server: services.Redis, bus: RedisBus) -> None:
