@@ -226,6 +226,8 @@ def _text(value: Any) -> str:
             return "!null"
         case bool():
             return "true" if value else "false"
+        case int():
+            return int.__str__(value)  # nothing in it wants quoting
         case str():
             text = value
         case Decimal():
@@ -237,7 +239,7 @@ def _text(value: Any) -> str:
             text = value.isoformat()
         case dt.timedelta():
             text = duration_text(value)
-        case int() | float() | uuid.UUID():
+        case float() | uuid.UUID():
             text = str(value)
         case _:
             raise TypeError(f"{type(value).__name__} is no value of a filter")

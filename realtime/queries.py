@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
@@ -15,11 +16,10 @@ from django.db.models import F, Field, Model, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
-from realtime import registry
+from realtime import registry, settings
 from realtime.fields import publish_value
 from realtime.filters import LOOKUPS, Condition, Filter, parse_conditions
 from realtime.kinds import Kind
-from realtime.settings import limits
 
 # Text columns without a length; what SQLite holds may be longer than the column says, too.
 _ENDLESS = 2**31
@@ -84,6 +84,22 @@ def kinds(model: type[Model]) -> dict[str, Kind]:
     return found
 
 
+class _Columns(NamedTuple):
+    """By the names under which they are published: what the model calls them, and the kinds of those that can be
+    filtered by."""
+
+    names: Mapping[str, str]
+    kinds: Mapping[str, Kind]
+
+
+@lru_cache(maxsize=1000)
+def _columns(model: type[Model], id_field: str, published: tuple[str, ...], using: str) -> _Columns:
+    """Asked for every subscription of every client that comes back; columns do not change while we run."""
+    fields = {name: _field(model, name, id_field) for name in published}
+    kinds = {name: kind for name, field in fields.items() if (kind := kind_of(field)) is not None}
+    return _Columns({name: field.name for name, field in fields.items()}, kinds)
+
+
 def conditions(
     model: type[Model],
     args: Mapping[str, Any],
@@ -93,12 +109,15 @@ def conditions(
     limit: int | None = None,
 ) -> tuple[Condition, ...]:
     """A client's arguments as conditions on fields, named as the model names them. BadFilter, TooMany."""
-    fields = {name: _field(model, name, id_field) for name in allowed}
-    kinds = {name: kind_of(field) for name, field in fields.items()}
-    known = {name: tuple(lookups) for name, lookups in allowed.items() if kinds[name] is not None}
-    most = limits().filter_values if limit is None else limit
-    found = parse_conditions(args, known, {n: k for n, k in kinds.items() if k is not None}, limit=most)
-    return tuple(replace(condition, field=fields[condition.field].name) for condition in found)
+    columns = _columns(model, id_field, tuple(allowed), router.db_for_read(model))
+    known = {name: tuple(lookups) for name, lookups in allowed.items() if name in columns.kinds}
+    most = settings.limit("filter_values") if limit is None else limit
+    found = parse_conditions(args, known, columns.kinds, limit=most)
+    return tuple(
+        condition if condition.field == columns.names[condition.field]
+        else replace(condition, field=columns.names[condition.field])
+        for condition in found
+    )  # fmt: skip
 
 
 def scope_conditions(

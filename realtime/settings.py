@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from django.conf import settings as django_settings
 
-from realtime.limits import Limits
+from realtime.limits import DEFAULT_LIMITS, Limits
 
 T = TypeVar("T")
 
@@ -136,3 +136,8 @@ def limits() -> Limits:
     return Limits(
         **{field: getattr(django_settings, name) for field, name in named.items() if hasattr(django_settings, name)}
     )
+
+
+def limit(name: str) -> Any:
+    """One of them, for who needs it in every call."""
+    return getattr(django_settings, PREFIX + name.upper(), getattr(DEFAULT_LIMITS, name))
