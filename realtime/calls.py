@@ -42,6 +42,7 @@ from realtime.sessions import Identity
 from realtime.settings import settings
 from realtime.shell import Shell
 from realtime.threads import Threads
+from realtime.unpublished import Unpublished
 from realtime.welcome import SESSION, introduction
 from realtime.writes import writes
 
@@ -75,6 +76,7 @@ class Calls:
         # For whatever decides about identities and rights; verbs never run there.
         self.judges = Threads(settings.JUDGE_THREADS, "realtime-judge")
         self._tasks: set[asyncio.Task[None]] = set()
+        self.unpublished = Unpublished(hub, node, self.judges)
         self.joining = Joining(hub, node, self)
         self._on_loop = OnLoop(clients, node, self.run)
 

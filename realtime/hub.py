@@ -157,6 +157,17 @@ class Hub:
             if len(joining) < len(subscriptions):
                 self._turn.put(client, frame.encoded(client.transport))
 
+    def expect(self, stream: str, newer: Mapping[str | None, int], *, complete: bool = True) -> None:
+        """What is committed and not yet published, by key (None: every object): who begins without a snapshot, or is
+        resumed, is shown nothing older. `complete`: of what was expected before, whatever is not in it has come."""
+        known = {} if complete else self._snapshots.known(stream)
+        self._snapshots.expect(stream, {**known, **newer})
+
+    @property
+    def expecting(self) -> list[str]:
+        """The streams of which something is."""
+        return self._snapshots.expecting
+
     def resync(self, stream: str, position: Position) -> list[Subscription]:
         """What was missed is lost: everybody is told to take a snapshot, those whose snapshot is under way after it.
 
@@ -165,6 +176,7 @@ class Hub:
         """
         self.flush()
         self._channels.offsets[stream] = position[1]
+        self._snapshots.expect(stream, {})
         unhealed: list[Subscription] = []
         for channel in self._channels.in_stream(stream):
             frame = Frame(protocol.resync(channel.name, position))

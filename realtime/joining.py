@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from realtime import view
 from realtime.answers import Answer, Plan, Snapshot
 from realtime.change import CONTROL_STREAM
 from realtime.connection import Connection
-from realtime.errors import BadArgs, Unavailable
+from realtime.errors import BadArgs, BusUnavailable, Unavailable
 from realtime.hub import Hub, Subscription
 from realtime.node import Node
 from realtime.protocol import Call, Position
@@ -53,6 +54,10 @@ class Joining:
         plan: Plan = answer.plan
         for _ in range(TRIES):
             await self._reach(plan, since)
+            if _since(plan.channels, since) is not None:
+                # What was published while its rights were other ones, and is over, is not replayed.
+                with suppress(BusUnavailable):
+                    await self._calls.unpublished.ask(plan.stream)
             if connection.closed is not None:
                 return
             subscription = self._begin(connection, call, plan, answer)

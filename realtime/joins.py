@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from .change import DELETED, UPDATED, Change, Event
@@ -25,6 +26,9 @@ from .protocol import change as change_message
 
 # A revision, and whether the row is dirty: a dirty one is yet to be published.
 Revision = tuple[int, bool] | int
+
+
+NOTHING: Mapping[str | None, int] = MappingProxyType({})
 
 
 class State(Enum):
@@ -53,6 +57,7 @@ class Subscription:
         "held",
         "joined",
         "local",
+        "newer",
         "object_map",
         "part",
         "pending",
@@ -100,6 +105,9 @@ class Subscription:
         self.part = 0
         # Objects whose shown revision is not published yet: (revision, whether it was shown as being there).
         self.seen: dict[str, tuple[int, bool]] = {}
+        # By key (None: of all): revisions that are committed and not yet published. What is older may be from a time at
+        # which the client could not see it, if this subscription began or went on without a snapshot.
+        self.newer: Mapping[str | None, int] = NOTHING
         # The epoch in which this subscription can be continued; None: it cannot, no position may be told.
         self.epoch: str | None = None
         self.told = 0
@@ -116,7 +124,7 @@ class Subscription:
     @property
     def settled(self) -> bool:
         """Whether every change of the channel goes out to this subscription without another look."""
-        return self.state is State.LIVE and not self.seen and self.sent is None
+        return self.state is State.LIVE and not self.seen and not self.newer and self.sent is None
 
     @property
     def continuable(self) -> bool:
@@ -153,6 +161,8 @@ class Subscription:
             if change.revision < revision:
                 # The removal of what the snapshot does not show either harms nobody, and another may wait for it.
                 return Verdict.BLOCK if passes or shown else Verdict.IGNORE
+        if passes and self.outdated(change):
+            return Verdict.BLOCK
         if change.key in self.pending:
             if passes:
                 self.pending[change.key] = text_of(change.data)
@@ -166,6 +176,11 @@ class Subscription:
         seen = self.seen.get(change.key)
         # As in `judge`: the removal of what it does not show either harms nobody.
         return seen is not None and change.revision < seen[0] and (self.wants(change) or seen[1])
+
+    def outdated(self, change: Change) -> bool:
+        """Whether something newer of the object is on its way."""
+        newer = self.newer
+        return bool(newer) and change.revision < max(newer.get(change.key, 0), newer.get(None, 0))
 
     def came(self, change: Change) -> None:
         """The change was published, in this channel or not: nothing older of the object can follow."""

@@ -90,6 +90,24 @@ def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]
     return {_key(model, key): (revision, dirty) for key, revision, dirty in rows}
 
 
+def unpublished(label: str, using: str = "default") -> dict[str | None, int]:
+    """By key, the revisions of this label that are due; under None that of the whole label, if all of it is."""
+    from realtime.models import Journal
+
+    model = model_of(label)
+    due = Journal.objects.using(using).filter(label=label, dirty=True, failed=False).order_by("revision")
+    rows = due.values_list("kind", "key", "revision")
+    return {_key(model, key) if kind == OBJECT else None: revision for kind, key, revision in rows}
+
+
+def watched(source: type[Model], using: str = "default") -> list[Row]:
+    """What is due of the rows of this model that others show, or whose change may end rights."""
+    from realtime.models import Journal
+
+    label = WATCH + source._meta.label_lower
+    return [row_of(one) for one in Journal.objects.using(using).filter(label=label, dirty=True).order_by("revision")]
+
+
 def rights_due(using: str = "default") -> bool:
     """Whether something that may have changed rights waits to be told. What a snapshot shows in whose view this is not
     so, it shows to those whose rights were judged by all that servers have been told."""

@@ -19,7 +19,7 @@ from realtime.calls import Caller, Calls, IdentityEnded
 from realtime.change import Control
 from realtime.clients import Clients
 from realtime.connection import Connection
-from realtime.errors import CloseCode, LoginRequired, RealtimeError
+from realtime.errors import BusUnavailable, CloseCode, LoginRequired, RealtimeError
 from realtime.healing import Healing
 from realtime.hub import Hub, Subscription
 from realtime.settings import settings
@@ -71,19 +71,36 @@ class Kicks:
                 self._judging.add(connection.id)
                 self._calls.spawn(self._judge(connection))
 
+    @property
+    def judging(self) -> bool:
+        """Whether somebody is held back until the database has answered."""
+        return bool(self._judging)
+
     async def _judge(self, connection: Connection) -> None:
         try:
             async with self._turns:
-                deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-                while connection.closed is None and not await self._judge_once(connection):
-                    if asyncio.get_running_loop().time() > deadline:
-                        self._expel(connection, self._concerned(connection))
-                        return
+                until: float | None = None
+                while connection.closed is None:
+                    try:
+                        if await self._judge_once(connection):
+                            return
+                        continue
+                    except BusUnavailable:
+                        # Nothing comes before it is back, and then everybody's rights are judged anew.
+                        pass
+                    except Exception:
+                        logger.exception("%s: its rights could not be judged", connection.id)
+                        now = asyncio.get_running_loop().time()
+                        until = until or now + PATIENCE_SECONDS
+                        if now > until:
+                            self._expel(connection, self._concerned(connection))
+                            return
+                    await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._judging.discard(connection.id)
 
     async def _judge_once(self, connection: Connection) -> bool:
-        """False if it must be done again: rights changed meanwhile, or the database does not answer."""
+        """False if rights changed meanwhile, and it must be done again."""
         asked = self._concerned(connection)
         try:
             held, judged = await self._calls.run(
@@ -92,10 +109,9 @@ class Kicks:
         except IdentityEnded:
             connection.refuse(CloseCode.IDENTITY, LoginRequired())
             return True
-        except Exception:
-            logger.exception("%s: its rights could not be judged", connection.id)
-            await asyncio.sleep(RETRY_SECONDS)
-            return False
+        # What is over, and was published while they may have had other rights, only the database can tell: asked when
+        # it is known that they have these.
+        await asyncio.gather(*(self._calls.unpublished.ask(stream) for stream in {s.stream for s in held}))
         if connection.closed is not None:
             return True
         if connection.shell.rights != judged:
@@ -143,11 +159,18 @@ class Kicks:
             try:
                 await self.check()
                 failed = False
+                await self._forget()
             except Exception as error:
                 if not failed:  # once, not every few seconds of an outage
                     logger.error("identities cannot be checked: %s", type(error).__name__)
                 failed = True
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _forget(self) -> None:
+        """What is still expected may have been published as a part of something larger, or set aside."""
+        for stream in self._hub.expecting:
+            with contextlib.suppress(BusUnavailable):
+                await self._calls.unpublished.ask(stream)
 
     async def check(self) -> None:
         """Close whose identity has ended; the others get their users as they are now."""

@@ -11,7 +11,7 @@ from typing import Any
 from .change import DELETED, UPDATED, Change, Event
 from .channel import Channels
 from .frames import Client
-from .joins import Revision, State, Subscription, Verdict
+from .joins import NOTHING, Revision, State, Subscription, Verdict
 from .limits import Limits
 from .protocol import Position, Raw, change, heartbeat, reply, resync
 from .streams import Item
@@ -28,6 +28,10 @@ class Snapshots:
         self._settling: dict[Subscription, None] = {}
         # By stream, those that have shown what is not published yet.
         self._awaiting: dict[str, dict[Subscription, None]] = {}
+        # By stream and key, what is committed and not yet published, as far as was asked; and who must not be shown
+        # anything older. One dictionary for all of them, because it shrinks for all of them.
+        self._newer: dict[str, dict[str | None, int]] = {}
+        self._careful: dict[str, dict[Subscription, None]] = {}
 
     # -- the answer -------------------------------------------------------------------------------------------------
 
@@ -54,15 +58,19 @@ class Snapshots:
     ) -> None:
         subscription.knows(objects)
         subscription.expect(revisions, subscription.sent or ())
+        self._take_care(subscription)
         self._begin(subscription, position)
         self._reply(subscription, data, **self._opening(subscription, position))
         self._release(subscription)
 
     def replay(self, subscription: Subscription, missed: Iterable[tuple[int, Item]], position: Position) -> bool:
+        self._take_care(subscription)
         told = [
             (offset, item)
             for offset, item in missed
-            if isinstance(item, Change | Event) and not self._overtaken(subscription, item)
+            if isinstance(item, Change | Event)
+            and not self._overtaken(subscription, item)
+            and not (isinstance(item, Change) and subscription.wants(item) and subscription.outdated(item))
         ]
         frames = [
             (key, subscription.connection.transport.encode(text))
@@ -106,6 +114,7 @@ class Snapshots:
 
     def resume(self, subscription: Subscription) -> None:
         """Go on from where it was suspended."""
+        self._take_care(subscription)
         state, subscription.suspended = subscription.suspended, None
         if state is State.LIVE:
             self._release(subscription)
@@ -119,7 +128,24 @@ class Snapshots:
         subscription.pending.clear()
         self._settling.pop(subscription, None)
         self._awaiting.get(subscription.stream, {}).pop(subscription, None)
+        self._careful.get(subscription.stream, {}).pop(subscription, None)
+        subscription.newer = NOTHING
         self._ended(subscription)
+
+    def expect(self, stream: str, newer: Mapping[str | None, int]) -> None:
+        """This, and nothing else, is committed and yet to be published."""
+        known = self._newer.setdefault(stream, {})
+        known.clear()
+        known.update(newer)
+        if not known:
+            self._unburden(stream)
+
+    def known(self, stream: str) -> Mapping[str | None, int]:
+        return self._newer.get(stream, NOTHING)
+
+    @property
+    def expecting(self) -> list[str]:
+        return [stream for stream, newer in self._newer.items() if newer]
 
     # -- each turn --------------------------------------------------------------------------------------------------
 
@@ -140,12 +166,18 @@ class Snapshots:
 
     def check(self, subscription: Subscription) -> None:
         """It may need no more care: `settle` looks at the end of the turn."""
-        if subscription.state is State.LIVE and not subscription.seen:
+        if subscription.state is State.LIVE and not subscription.seen and not subscription.newer:
             self._settling[subscription] = None
             self._turn.wake()
 
     def passed(self, change: Change) -> None:
         """A change was published. Who awaits it may not be in any channel that it concerns."""
+        newer = self._newer.get(change.stream)
+        expected = newer.get(change.key) if newer else None
+        if newer and expected is not None and change.revision >= expected:
+            del newer[change.key]
+            if not newer:
+                self._unburden(change.stream)
         awaiting = self._awaiting.get(change.stream, {})
         for subscription in list(awaiting):
             subscription.came(change)
@@ -157,7 +189,7 @@ class Snapshots:
         """Whoever needs no more care joins those who get everything. No frame of a channel may be waiting."""
         settling, self._settling = self._settling, {}
         for subscription in settling:
-            if subscription.state is not State.LIVE or subscription.seen:
+            if subscription.state is not State.LIVE or subscription.seen or subscription.newer:
                 continue
             subscription.withheld = False
             for channel in self._channels.of(subscription):
@@ -188,6 +220,18 @@ class Snapshots:
         return sum(len(parts) for parts in self._under_way.values())
 
     # -- private ----------------------------------------------------------------------------------------------------
+
+    def _take_care(self, subscription: Subscription) -> None:
+        newer = self._newer.get(subscription.stream)
+        if newer:
+            subscription.newer = newer
+            self._careful.setdefault(subscription.stream, {})[subscription] = None
+
+    def _unburden(self, stream: str) -> None:
+        """Nothing newer is expected any more."""
+        for subscription in self._careful.pop(stream, ()):
+            subscription.newer = NOTHING
+            self.check(subscription)
 
     def _begin(self, subscription: Subscription, position: Position) -> None:
         epoch, offset = position

@@ -852,6 +852,85 @@ def test_what_one_of_a_channel_had_seen_is_sent_to_the_other(hub: FakeHub) -> No
     assert [f["data"]["id"] for f in client.frames() if f["type"] == "change"] == [1]
 
 
+def test_what_is_over_is_not_sent_when_something_newer_is_on_its_way(hub: FakeHub) -> None:
+    client, other = FakeClient(), FakeClient()
+    subscription, bystander = live(hub, client, at(3)), live(hub, other, at(3))
+    hub.suspend(subscription)
+    hub.publish(device(1, 2), 11)
+    hub.publish(device(2, 3, 4, (3,)), 12)
+    hub.publish(device(4, 4), 13)
+    hub.expect("device", {"1": 9, "2": 9, "3": 9})
+    hub.resume(subscription)
+    hub.publish(device(3, 5), 14)
+    hub.run()
+    assert actions(client) == [("deleted", 2), ("updated", 4)]
+    assert actions(other) == [("updated", 1), ("deleted", 2), ("updated", 4), ("updated", 3)]
+    assert not subscription.settled and bystander.settled
+
+    for key in (1, 2, 3):
+        hub.publish(device(key, 9), 14 + key)
+    hub.run()
+    assert actions(client) == [("updated", 1), ("updated", 2), ("updated", 3)]
+    assert subscription.settled and not hub.expecting
+
+
+def test_what_is_over_is_not_replayed_either(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = follow(hub, client, at(3))
+    hub.expect("device", {"1": 9, "2": 9})
+    hub.replay(subscription, [(11, device(1, 2)), (12, device(2, 3, 4, (3,))), (13, device(3, 4))], ("e1", 13))
+    hub.run()
+    reply, *changes = client.frames()
+    assert reply["context"]["position"] == {"device|location:3": ["e1", 13]}
+    assert [(sent["action"], sent["data"]["id"]) for sent in changes] == [("deleted", 2), ("updated", 3)]
+
+
+def test_the_rest_of_a_snapshot_is_as_it_was_read_until_something_newer_comes() -> None:
+    hub = FakeHub(Limits(part_bytes=10))
+    client = FakeClient()
+    subscription = follow(hub, client)
+    hub.snapshot(subscription, [lamp(1), lamp(2), lamp(3)], {}, AT)
+    hub.suspend(subscription)
+    hub.publish(device(2, 5), 11)
+    hub.publish(device(3, 6), 12)
+    hub.expect("device", {"2": 9})
+    hub.resume(subscription)
+    hub.run()
+    rows = [row for frame in client.frames() if frame["type"] == "reply" for row in frame["data"]]
+    assert [(row["id"], row["revision"]) for row in rows] == [(1, 1), (2, 1), (3, 6)]
+
+
+def test_of_a_stream_that_is_to_begin_anew_nothing_older_is_sent(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = live(hub, client)
+    hub.suspend(subscription)
+    hub.publish(device(1, 2), 11)
+    hub.expect("device", {None: 9})
+    hub.resume(subscription)
+    hub.publish(device(2, 3), 12)
+    hub.resync("device", ("e2", 0))
+    hub.run()
+    assert [sent["type"] for sent in client.frames()] == ["resync"]
+    assert not hub.expecting
+
+
+def test_what_is_expected_no_more_is_waited_for_no_more(hub: FakeHub) -> None:
+    client = FakeClient()
+    subscription = live(hub, client)
+    hub.suspend(subscription)
+    hub.expect("device", {"1": 9, "2": 9})
+    hub.resume(subscription)
+    hub.expect("device", {"1": 10}, complete=False)
+    hub.publish(device(1, 9), 11)
+    hub.run()
+    assert client.frames() == [] and hub.expecting == ["device"]
+    hub.expect("device", {})
+    hub.publish(device(1, 9), 12)
+    hub.run()
+    assert actions(client) == [("updated", 1)]
+    assert subscription.settled
+
+
 # -- old clients ----------------------------------------------------------------------------------------------------
 
 
