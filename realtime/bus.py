@@ -35,7 +35,8 @@ class Publication:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though nobody changes one: to make a frozen one takes several times as long.
+@dataclass(slots=True)
 class Message:
     """What a reader receives. Offset 0 with an empty body announces a new epoch: nothing older can be continued."""
 

@@ -8,14 +8,17 @@ from .change import State
 from .frames import Client, Frame, Transport
 from .index import FilterIndex
 from .joins import Subscription
+from .protocol import Raw, dumps
 
 
 class Channel:
-    __slots__ = ("_subscriptions", "fast", "frames", "name", "offset", "slow", "stream")
+    __slots__ = ("_subscriptions", "fast", "frames", "name", "offset", "said", "slow", "stream")
 
     def __init__(self, stream: str, name: str) -> None:
         self.stream = stream
         self.name = name
+        # The name as every frame says it.
+        self.said = Raw(dumps(name))
         # Of the last frame.
         self.offset = 0
         # The newest frame per object, for those who get everything.
@@ -75,7 +78,7 @@ class Channels:
         # The last offset published here, per stream.
         self.offsets: dict[str, int] = {}
         self._channels: dict[tuple[str, str], Channel] = {}
-        self._indexes: dict[str, FilterIndex] = {}
+        self._indexes: dict[str, FilterIndex[Channel]] = {}
 
     def get(self, stream: str, name: str) -> Channel | None:
         return self._channels.get((stream, name))
@@ -86,7 +89,7 @@ class Channels:
             if channel is None:
                 channel = self._channels[subscription.stream, name] = Channel(subscription.stream, name)
                 if subscription.filter is not None:
-                    self._indexes.setdefault(subscription.stream, FilterIndex()).add(name, subscription.filter)
+                    self._indexes.setdefault(subscription.stream, FilterIndex()).add(channel, subscription.filter)
             channel.join(subscription)
 
     def leave(self, subscription: Subscription) -> None:
@@ -94,7 +97,7 @@ class Channels:
             if channel.leave(subscription):
                 del self._channels[channel.stream, channel.name]
                 if channel.stream in self._indexes:
-                    self._indexes[channel.stream].remove(channel.name)
+                    self._indexes[channel.stream].remove(channel)
 
     def of(self, subscription: Subscription) -> Iterator[Channel]:
         for name in subscription.channels:
@@ -105,13 +108,14 @@ class Channels:
     def in_stream(self, stream: str) -> list[Channel]:
         return [channel for channel in self._channels.values() if channel.stream == stream]
 
-    def match(self, stream: str, states: Iterable[State]) -> set[str]:
-        """The names of the channels that an object in any of these states is in."""
-        found: set[str] = set()
+    def match(self, stream: str, *states: State) -> set[Channel]:
+        """The channels that an object in any of these states is in."""
         index = self._indexes.get(stream)
-        if index is not None:
-            for state in states:
-                found |= index.match(state)
+        if index is None or not states:
+            return set()
+        found = index.match(states[0])
+        for state in states[1:]:
+            found |= index.match(state)
         return found
 
     def __len__(self) -> int:

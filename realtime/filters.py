@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from .change import Change, State
 from .errors import BadFilter, TooMany
-from .kinds import Kind
+from .kinds import STRANGE, Kind
 from .protocol import duration_text
 
 __all__ = ["LOOKUPS", "Condition", "Filter", "Kind", "parse_conditions", "typed"]
@@ -159,12 +159,16 @@ def typed(change: Change, kinds: Mapping[str, Kind]) -> Change:
 def _typed(state: State, kinds: Mapping[str, Kind]) -> State:
     if state is None:
         return None
+    # In the order and with the fields of the kinds, so that equal states look the same whoever wrote them.
     found = {}
-    for name, kind in kinds.items():
-        if name not in state:
-            raise ValueError(f"no value for {name}")
-        value = state[name]
-        found[name] = None if value is None else kind.parse(value)
+    try:
+        for name, kind in kinds.items():
+            value = state[name]
+            found[name] = None if value is None else kind.parser(kind, value)
+    except KeyError:
+        raise ValueError(f"no value for {name}") from None
+    except STRANGE as error:
+        raise ValueError(f"not a value of {name}") from error
     return found
 
 

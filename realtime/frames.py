@@ -25,16 +25,26 @@ class Transport(Protocol):
 
 
 class Frame:
-    __slots__ = ("_bytes", "text")
+    __slots__ = ("_bytes", "_others", "_transport", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._bytes: dict[str, bytes] = {}
+        # Of the first transport that asked, which is mostly the only one, and of others by name.
+        self._transport: Transport | None = None
+        self._bytes = b""
+        self._others: dict[str, bytes] | None = None
 
     def encoded(self, transport: Transport) -> bytes:
-        found = self._bytes.get(transport.name)
+        if transport is self._transport:
+            return self._bytes
+        if self._transport is None:
+            self._transport, self._bytes = transport, transport.encode(self.text)
+            return self._bytes
+        if self._others is None:
+            self._others = {self._transport.name: self._bytes}
+        found = self._others.get(transport.name)
         if found is None:
-            found = self._bytes[transport.name] = transport.encode(self.text)
+            found = self._others[transport.name] = transport.encode(self.text)
         return found
 
 

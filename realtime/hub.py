@@ -129,18 +129,19 @@ class Hub:
     def publish(self, change: Change, offset: int) -> None:
         """Changes of a stream come in order of offset, with comparable values (`filters.typed`)."""
         self._channels.offsets[change.stream] = offset
-        there = set() if change.gone else self._channels.match(change.stream, (change.now,))
-        # Mostly an object was in the channels that it is in.
-        before = change.before if change.gone else [state for state in change.before if state is not change.now]
-        left = self._channels.match(change.stream, before) - there
+        now, gone = change.now, change.gone
+        there = set() if gone else self._channels.match(change.stream, now)
         if there:
-            data = Raw(protocol.text_of(change.data))
-            for name in there:
-                self._spread(change, offset, name, change.action_for_now, data)
-        if left:
+            data = change.data if isinstance(change.data, Raw) else Raw(protocol.dumps(change.data))
+            action = change.action_for_now
+            for channel in there:
+                self._spread(change, offset, channel, action, data)
+        # Mostly an object was in the channels that it is in.
+        before = change.before if gone else [state for state in change.before if state is not now]
+        if before and (left := self._channels.match(change.stream, *before) - there):
             data = Raw(protocol.dumps({"id": change.id, "_type": change.type}))
-            for name in left:
-                self._spread(change, offset, name, DELETED, data)
+            for channel in left:
+                self._spread(change, offset, channel, DELETED, data)
         self._snapshots.passed(change)
 
     def publish_event(self, event: Event, offset: int) -> None:
@@ -148,7 +149,7 @@ class Hub:
         channel = self._channels.get(DATA_STREAM, event.channel)
         if channel is None:
             return
-        frame = Frame(protocol.data_message(event.channel, event.data, offset))
+        frame = Frame(protocol.data_message(channel.said, event.data, offset))
         self._turn.collect(channel, ("event", offset), frame, offset)
         for client, subscriptions in list(channel.slow.items()):
             joining = [member for member in subscriptions if member.state is State.JOINING]
@@ -261,12 +262,9 @@ class Hub:
 
     # -- private ----------------------------------------------------------------------------------------------------
 
-    def _spread(self, change: Change, offset: int, name: str, action: str, data: Raw) -> None:
-        channel = self._channels.get(change.stream, name)
-        if channel is None:
-            return
+    def _spread(self, change: Change, offset: int, channel: Channel, action: str, data: Raw) -> None:
         gone = change.gone if action == DELETED else None
-        frame = Frame(protocol.change(name, action, data, offset, gone=gone))
+        frame = Frame(protocol.change(channel.said, action, data, offset, gone=gone))
         self._turn.collect(channel, change.key, frame, offset)
         if channel.slow:
             self._spread_slowly(channel, change, offset, action, frame, data)
@@ -281,7 +279,7 @@ class Hub:
             chosen = frame
             if action == CREATED and any(member.sent and change.key in member.sent for member in subscriptions):
                 # A second `created` of an object is ignored by SwampDragon's clients.
-                chosen = again = again or Frame(protocol.change(channel.name, UPDATED, data, offset))
+                chosen = again = again or Frame(protocol.change(channel.said, UPDATED, data, offset))
             self._turn.put(client, chosen.encoded(client.transport), (channel.name, change.key))
             for member in subscriptions:
                 member.note(change, action)

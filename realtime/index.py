@@ -8,12 +8,13 @@ a range of a second field, `contains`, and "is not null".
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from .filters import Condition, Filter
 from .intervals import Bound, Intervals
 
+C = TypeVar("C", bound=Hashable)
 Values = Mapping[str, Any]
 # The fields that an alternative asks equality of, sorted.
 Shape = tuple[str, ...]
@@ -27,12 +28,14 @@ _ADMITTED: dict[str, tuple[Callable[[list[Any], Any], int], bool]] = {
 }
 
 
-class FilterIndex:
-    def __init__(self) -> None:
-        self._shapes: dict[Shape, dict[tuple[Any, ...], _Bucket]] = {}
-        self._places: dict[str, list[tuple[Shape, tuple[Any, ...], _Entry]]] = {}
+class FilterIndex(Generic[C]):
+    """Of whatever stands for a channel: its name, or the channel itself."""
 
-    def add(self, channel: str, filter: Filter) -> None:
+    def __init__(self) -> None:
+        self._shapes: dict[Shape, dict[tuple[Any, ...], _Bucket[C]]] = {}
+        self._places: dict[C, list[tuple[Shape, tuple[Any, ...], _Entry[C]]]] = {}
+
+    def add(self, channel: C, filter: Filter) -> None:
         """Adding a channel that is there already changes nothing: its name says its filter."""
         if channel in self._places:
             return
@@ -44,7 +47,7 @@ class FilterIndex:
                 self._shapes.setdefault(shape, {}).setdefault(key, _Bucket()).add(entry)
                 places.append((shape, key, entry))
 
-    def remove(self, channel: str) -> None:
+    def remove(self, channel: C) -> None:
         for shape, key, entry in self._places.pop(channel, ()):
             buckets = self._shapes[shape]
             if buckets[key].discard(entry):
@@ -52,41 +55,67 @@ class FilterIndex:
                 if not buckets:
                     del self._shapes[shape]
 
-    def match(self, values: Values | None) -> set[str]:
+    def match(self, values: Values | None) -> set[C]:
         """The channels whose filter these values pass; none for None."""
-        found: set[str] = set()
+        found: set[C] = set()
         if values is not None:
             for shape, buckets in self._shapes.items():
                 bucket = buckets.get(tuple([values.get(field) for field in shape]))
                 if bucket is not None:
-                    bucket.match(values, found)
+                    for entry in bucket.plain:
+                        found.add(entry.channel)
+                    if bucket.conditional:
+                        bucket.conditional.match(values, found)
         return found
 
 
-class _Entry:
+class _Entry(Generic[C]):
     """One alternative: `bounds` are how a range of `field` is looked up, `rest` is tried on whatever was found."""
 
     __slots__ = ("channel", "field", "high", "low", "rest")
 
-    def __init__(self, channel: str, conditions: tuple[Condition, ...]) -> None:
+    def __init__(self, channel: C, conditions: tuple[Condition, ...]) -> None:
         self.channel = channel
         self.field, self.low, self.high = _range(conditions)
         looked_up = (self.low, self.high)
         self.rest = tuple(condition for condition in conditions if condition not in looked_up)
 
 
-class _Bucket:
-    """Entries that agree in everything they ask equality of."""
+class _Bucket(Generic[C]):
+    """Entries that agree in everything they ask equality of. Most ask nothing else."""
 
-    __slots__ = ("_all", "_intervals", "_sides", "_tried")
+    __slots__ = ("conditional", "plain")
 
     def __init__(self) -> None:
-        self._all: set[_Entry] = set()
-        self._sides: dict[tuple[str, str], tuple[list[Any], list[_Entry]]] = {}
-        self._intervals: dict[str, Intervals[_Entry]] = {}
-        self._tried: set[_Entry] = set()
+        self.plain: set[_Entry[C]] = set()
+        self.conditional: _Conditional[C] | None = None
 
-    def add(self, entry: _Entry) -> None:
+    def add(self, entry: _Entry[C]) -> None:
+        if not (entry.low or entry.high or entry.rest):
+            self.plain.add(entry)
+        else:
+            if self.conditional is None:
+                self.conditional = _Conditional()
+            self.conditional.add(entry)
+
+    def discard(self, entry: _Entry[C]) -> bool:
+        """True when nothing is left."""
+        if entry in self.plain:
+            self.plain.discard(entry)
+        elif self.conditional is not None and self.conditional.discard(entry):
+            self.conditional = None
+        return not self.plain and self.conditional is None
+
+
+class _Conditional(Generic[C]):
+    __slots__ = ("_intervals", "_sides", "_tried")
+
+    def __init__(self) -> None:
+        self._sides: dict[tuple[str, str], tuple[list[Any], list[_Entry[C]]]] = {}
+        self._intervals: dict[str, Intervals[_Entry[C]]] = {}
+        self._tried: set[_Entry[C]] = set()
+
+    def add(self, entry: _Entry[C]) -> None:
         if entry.low and entry.high:
             intervals = self._intervals.setdefault(entry.field, Intervals())
             intervals.add(_bound(entry.low), _bound(entry.high), entry)
@@ -95,12 +124,10 @@ class _Bucket:
             place = bisect_right(bounds, side.value)
             bounds.insert(place, side.value)
             entries.insert(place, entry)
-        elif entry.rest:
-            self._tried.add(entry)
         else:
-            self._all.add(entry)
+            self._tried.add(entry)
 
-    def discard(self, entry: _Entry) -> bool:
+    def discard(self, entry: _Entry[C]) -> bool:
         """True when nothing is left."""
         if entry.low and entry.high:
             self._intervals[entry.field].discard(entry)
@@ -113,13 +140,10 @@ class _Bucket:
             if not bounds:
                 del self._sides[side.field, side.lookup]
         else:
-            self._all.discard(entry)
             self._tried.discard(entry)
-        return not (self._all or self._sides or self._intervals or self._tried)
+        return not (self._sides or self._intervals or self._tried)
 
-    def match(self, values: Values, found: set[str]) -> None:
-        for entry in self._all:
-            found.add(entry.channel)
+    def match(self, values: Values, found: set[C]) -> None:
         for (field, lookup), (bounds, entries) in self._sides.items():
             value = values.get(field)
             if value is not None:
@@ -134,7 +158,7 @@ class _Bucket:
             _try(self._tried, values, found)
 
 
-def _try(entries: Iterable[_Entry], values: Values, found: set[str]) -> None:
+def _try(entries: Iterable[_Entry[C]], values: Values, found: set[C]) -> None:
     for entry in entries:
         if not entry.rest or all(condition.passes(values.get(condition.field)) for condition in entry.rest):
             found.add(entry.channel)

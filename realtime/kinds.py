@@ -31,6 +31,9 @@ LOOKUPS_BY_KIND: dict[str, tuple[str, ...]] = {
 # A filter's text is part of a channel's name and of every comparison; nobody types more into a search box.
 TEXT_LENGTH = 1000
 
+# What a value of another kind may come to.
+STRANGE = (TypeError, OverflowError, InvalidOperation)
+
 _DURATION = re.compile(r"([-+]?)P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.(\d{1,6}))?S)?)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
@@ -51,13 +54,14 @@ class Kind:
     places: int | None = None
     # Text columns: the longest value.
     length: int | None = None
-    # Looked up once: every change of a model has a value for each of its kinds.
-    _parser: Callable[[Kind, Any], Any] = field(init=False, repr=False, compare=False)
+    # `parse` without its care for errors, looked up once: every change of a model has a value for each of its kinds.
+    # Raises what is in `STRANGE` besides ValueError.
+    parser: Callable[[Kind, Any], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.name not in _PARSERS:
             raise ValueError(f"there is no kind {self.name!r}")
-        object.__setattr__(self, "_parser", _PARSERS[self.name])
+        object.__setattr__(self, "parser", _PARSERS[self.name])
 
     @property
     def lookups(self) -> tuple[str, ...]:
@@ -66,8 +70,8 @@ class Kind:
     def parse(self, value: Any) -> Any:
         """A comparable, hashable value; ValueError if this is not one of this kind. Null is no value of any kind."""
         try:
-            return self._parser(self, value)
-        except (TypeError, OverflowError, InvalidOperation) as error:
+            return self.parser(self, value)
+        except STRANGE as error:
             raise ValueError(f"not a value of kind {self.name}") from error
 
 

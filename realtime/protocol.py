@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 import math
 import uuid
@@ -37,7 +36,7 @@ class Beat:
     """A client asks whether the server is still there; it gets one heartbeat back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Raw:
     """JSON text made earlier, for example in a worker thread, to be put into a frame as it is."""
 
@@ -185,18 +184,18 @@ def reply(
     return f'{{"type":"reply","data":{text_of(data)},"context":{dumps(context)}{tail}}}'
 
 
-def change(channel: str, action: str, data: Any, offset: int, *, gone: bool | None = None) -> str:
+def change(channel: str | Raw, action: str, data: Any, offset: int, *, gone: bool | None = None) -> str:
     """`gone` goes with "deleted": False when the object only left this filter."""
     tail = "" if gone is None else ',"gone":true' if gone else ',"gone":false'
     return (
-        f'{{"type":"change","action":"{action}","channel":{_quoted(channel)},'
+        f'{{"type":"change","action":"{action}","channel":{text_of(channel)},'
         f'"data":{text_of(data)}{tail},"offset":{offset}}}'
     )
 
 
-def data_message(channel: str, data: Any, offset: int | None = None) -> str:
+def data_message(channel: str | Raw, data: Any, offset: int | None = None) -> str:
     tail = "" if offset is None else f',"offset":{offset}'
-    return f'{{"type":"data","channel":{_quoted(channel)},"data":{text_of(data)}{tail}}}'
+    return f'{{"type":"data","channel":{text_of(channel)},"data":{text_of(data)}{tail}}}'
 
 
 def resync(channel: str, position: Position | None = None) -> str:
@@ -233,12 +232,6 @@ def health(
 def text_of(value: Any) -> str:
     """As `dumps`, but `Raw` is taken as it is."""
     return value.text if isinstance(value, Raw) else dumps(value)
-
-
-@functools.lru_cache(maxsize=16_384)
-def _quoted(name: str) -> str:
-    """A channel's name is said with every change in it."""
-    return dumps(name)
 
 
 # -- values ---------------------------------------------------------------------------------------------------------

@@ -62,11 +62,12 @@ class Stream:
         if offset > self.offset + 1:
             return Taken.GAP
         self.offset = offset
-        self._kept.append(_Kept(item, size, self._clock()))
+        now = self._clock()
+        self._kept.append(_Kept(item, size, now))
         self._bytes += size
         if isinstance(item, Change):
             self._revisions[item.key] = item.revision
-        self._forget()
+        self._forget(now)
         return Taken.DELIVER
 
     def adopt(self, epoch: str, offset: int) -> None:
@@ -96,7 +97,7 @@ class Stream:
         position, so whoever had the object then is told when it left. Events are all there.
         """
         epoch, offset = position
-        self._forget()
+        self._forget(self._clock())
         if epoch != self.epoch or not self.offset - len(self._kept) <= offset <= self.offset:
             return None
         found: list[tuple[int, Item]] = []
@@ -115,9 +116,9 @@ class Stream:
         found.reverse()
         return found
 
-    def _forget(self) -> None:
+    def _forget(self, now: float) -> None:
         kept, limits = self._kept, self._limits
-        oldest = self._clock() - limits.history_seconds
+        oldest = now - limits.history_seconds
         while kept and (
             len(kept) > limits.history_changes or self._bytes > limits.history_bytes or kept[0].at < oldest
         ):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.change import Change, Control, Event, decode, encode
+from realtime.protocol import Raw
 from tests.realtime.core import device
 
 ITEMS = [
@@ -23,6 +24,24 @@ ITEMS = [
 @pytest.mark.parametrize("item", ITEMS, ids=lambda item: type(item).__name__)
 def test_what_is_encoded_is_decoded_equal(item: Change | Event | Control) -> None:
     assert decode(encode(item)) == item
+
+
+def test_data_that_is_only_passed_on_stays_the_text_that_it_is() -> None:
+    data = {"id": 17, "name": "a\n\u2028💡", "big": 2**70}
+    change = Change("device", "17", 1, "updated", data, {"on": True}, ({"on": True},), 17, "device")
+    found = decode(encode(change), raw=True)
+    assert isinstance(found, Change) and isinstance(found.data, Raw)
+    assert json.loads(found.data.text) == data
+    # One object, which the hub knows by being the same.
+    assert found.before[0] is found.now
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("rest", ["", "\n", "\n[]", "\ntrue", "\n1", " ", ',{"id":1}', "\n{", "\n}"])
+def test_a_change_without_its_data_is_a_value_error(rest: str, raw: bool) -> None:
+    head = encode(device(17, 5)).partition("\n")[0]
+    with pytest.raises(ValueError):
+        decode(head + rest, raw=raw)
 
 
 def test_a_value_without_a_form_on_the_wire_is_not_encoded() -> None:
