@@ -46,10 +46,16 @@ class Process:
         submit = self.calls.judges.submit
         # Who comes, by what they show.
         self.bearers: Together[Identity | None] = Together(
-            submit, lambda asked: sessions.from_tokens(asked), lambda asked: sessions.from_token(asked)
+            submit,
+            lambda asked: sessions.from_tokens(asked),
+            lambda asked: sessions.from_token(asked),
+            sessions.another,
         )
         self.cookies: Together[Identity | None] = Together(
-            submit, lambda asked: sessions.from_cookies(asked), lambda asked: sessions.from_cookie(asked)
+            submit,
+            lambda asked: sessions.from_cookies(asked),
+            lambda asked: sessions.from_cookie(asked),
+            sessions.another,
         )
         self.healing = Healing(self.hub, self.calls)
         self.kicks = Kicks(self.hub, self.calls, self.clients, self.healing)

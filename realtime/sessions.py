@@ -108,6 +108,11 @@ def from_tokens(tokens: Collection[str]) -> dict[str, Identity | None]:
     return dict.fromkeys(tokens) | found
 
 
+def another(identity: Identity | None) -> Identity | None:
+    """The same for somebody else: users remember what was found of them, so nobody gets one that another has."""
+    return None if identity is None else replace(identity, user=copy(identity.user))
+
+
 def holding(identities: Iterable[Identity]) -> set[Identity]:
     """Those of all kinds that still hold, with their users as they are now; anonymous ones always do."""
     by_kind: dict[str, set[Identity]] = {}

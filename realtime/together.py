@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -28,19 +29,23 @@ class Ended(Exception):
 
 
 class Together(Generic[T]):
-    """`many` finds the answers to several keys, except those for which only `alone` can; both run in a thread."""
+    """`many` finds the answers to several keys, except those for which only `alone` can; both run in a thread.
+
+    Who asks for the same key gets the same answer, but no object of another's: `another` makes theirs.
+    """
 
     def __init__(
         self,
         submit: Callable[..., Future[Any]],
         many: Callable[[Sequence[str]], dict[str, T]],
         alone: Callable[[str], T],
+        another: Callable[[T], T],
     ) -> None:
         self._submit = submit
         self._many = many
         self._alone = alone
+        self._another = another
         self._loop = asyncio.get_running_loop()
-        # One entry for everybody, also for those with the same key: none shall get an object of another.
         self._asked: list[tuple[str, asyncio.Future[T]]] = []
         self._under_way = 0
         self._due: asyncio.Handle | None = None
@@ -58,39 +63,42 @@ class Together(Generic[T]):
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        keys: dict[str, asyncio.Future[T]] = {}
-        later: list[tuple[str, asyncio.Future[T]]] = []
-        for key, future in self._asked:
+        keys: dict[str, list[asyncio.Future[T]]] = {}
+        asked, self._asked = self._asked, []
+        for key, future in asked:
             if future.done():  # given up
                 continue
-            if key in keys or len(keys) == MOST:
-                later.append((key, future))
+            if key in keys or len(keys) < MOST:
+                keys.setdefault(key, []).append(future)
             else:
-                keys[key] = future
-        self._asked = later
-        if later:
+                self._asked.append((key, future))
+        if self._asked:
             self._due = self._loop.call_soon(self._go)
         if keys:
             self._under_way += 1
             self._look_up(self._many, list(keys), lambda found: self._found(keys, found))
 
-    def _found(self, keys: dict[str, asyncio.Future[T]], found: Future[dict[str, T]]) -> None:
+    def _found(self, keys: dict[str, list[asyncio.Future[T]]], found: Future[dict[str, T]]) -> None:
         self._under_way -= 1
         if self._asked and not self._under_way:
             self._go()
         error = _error(found)
         if isinstance(error, OperationalError | InterfaceError | Ended):
             # The database is away, or we are, for each of them.
-            for future in keys.values():
+            for future in chain.from_iterable(keys.values()):
                 _settle(future, error=error)
             return
         answers = {} if error is not None else found.result()
-        for key, future in keys.items():
+        for key, futures in keys.items():
             if key in answers:
-                _settle(future, answers[key])
-            elif not future.done():
-                # Also after an error: the others shall not suffer from the one that caused it.
-                self._look_up(self._alone, key, _teller(future))
+                _settle(futures[0], answers[key])
+                for future in futures[1:]:
+                    _settle(future, self._another(answers[key]))
+                continue
+            for future in futures:
+                if not future.done():
+                    # Also after an error: the others shall not suffer from the one that caused it.
+                    self._look_up(self._alone, key, _teller(future))
 
     def _look_up(self, function: Callable[[Any], Any], asked: Any, then: Callable[[Future[Any]], None]) -> None:
         def tell(done: Future[Any]) -> None:
