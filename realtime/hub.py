@@ -158,9 +158,9 @@ class Hub:
             if len(joining) < len(subscriptions):
                 self._turn.put(client, frame.encoded(client.transport))
 
-    def expect(self, stream: str, newer: Mapping[str | None, int], *, complete: bool = True) -> None:
-        """What is committed and not yet published, by key (None: every object): who begins without a snapshot, or is
-        resumed, is shown nothing older. `complete`: of what was expected before, whatever is not in it has come."""
+    def expect(self, stream: str, newer: Mapping[str, int], *, complete: bool = True) -> None:
+        """By key, revisions that are committed and not yet published: who begins without a snapshot, or is resumed, is
+        shown nothing older. `complete`: of what was expected before, whatever is not in it has come."""
         known = {} if complete else self._snapshots.known(stream)
         self._snapshots.expect(stream, {**known, **newer})
 

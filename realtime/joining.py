@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # How often rights or epochs may change while one client subscribes, before it is told to try again.
 TRIES = 5
+# A position of no epoch.
+NOWHERE: Position = ("", 0)
 
 
 class Left(Exception):
@@ -57,7 +59,8 @@ class Joining:
             if _since(plan.channels, since) is not None:
                 # What was published while its rights were other ones, and is over, is not replayed.
                 with suppress(BusUnavailable):
-                    await self._calls.unpublished.ask(plan.stream)
+                    if not await self._calls.unpublished.ask(plan.stream):
+                        since = dict.fromkeys(since, NOWHERE)
             if connection.closed is not None:
                 return
             subscription = self._begin(connection, call, plan, answer)

@@ -28,7 +28,7 @@ from .protocol import change as change_message
 Revision = tuple[int, bool] | int
 
 
-NOTHING: Mapping[str | None, int] = MappingProxyType({})
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class State(Enum):
@@ -105,9 +105,9 @@ class Subscription:
         self.part = 0
         # Objects whose shown revision is not published yet: (revision, whether it was shown as being there).
         self.seen: dict[str, tuple[int, bool]] = {}
-        # By key (None: of all): revisions that are committed and not yet published. What is older may be from a time at
+        # By key: revisions that are committed and not yet published. What is older may be from a time at
         # which the client could not see it, if this subscription began or went on without a snapshot.
-        self.newer: Mapping[str | None, int] = NOTHING
+        self.newer: Mapping[str, int] = NOTHING
         # The epoch in which this subscription can be continued; None: it cannot, no position may be told.
         self.epoch: str | None = None
         self.told = 0
@@ -179,8 +179,7 @@ class Subscription:
 
     def outdated(self, change: Change) -> bool:
         """Whether something newer of the object is on its way."""
-        newer = self.newer
-        return bool(newer) and change.revision < max(newer.get(change.key, 0), newer.get(None, 0))
+        return bool(self.newer) and change.revision < self.newer.get(change.key, 0)
 
     def came(self, change: Change) -> None:
         """The change was published, in this channel or not: nothing older of the object can follow."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 OBJECT, WHOLE, EVENT, CONTROL = range(4)
 WATCH = "watch:"
 OVERFLOW = "*"
+EVERYTHING = None
 
 # Any row of a watch may be one about rights; those that are not are few.
 _OF_RIGHTS = Q(kind=CONTROL) | Q(label__startswith=WATCH)
@@ -91,13 +92,13 @@ def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]
 
 
 def unpublished(label: str, using: str = "default") -> dict[str | None, int]:
-    """By key, the revisions of this label that are due; under None that of the whole label, if all of it is."""
+    """By key, the revisions of this label that are due; under EVERYTHING that of its beginning anew, if that is."""
     from realtime.models import Journal
 
     model = model_of(label)
     due = Journal.objects.using(using).filter(label=label, dirty=True, failed=False).order_by("revision")
     rows = due.values_list("kind", "key", "revision")
-    return {_key(model, key) if kind == OBJECT else None: revision for kind, key, revision in rows}
+    return {_key(model, key) if kind == OBJECT else EVERYTHING: revision for kind, key, revision in rows}
 
 
 def watched(source: type[Model], using: str = "default") -> list[Row]:

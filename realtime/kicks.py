@@ -111,14 +111,17 @@ class Kicks:
             return True
         # What is over, and was published while they may have had other rights, only the database can tell: asked when
         # it is known that they have these.
-        await asyncio.gather(*(self._calls.unpublished.ask(stream) for stream in {s.stream for s in held}))
+        streams = list({s.stream for s in held})
+        known = await asyncio.gather(*(self._calls.unpublished.ask(stream) for stream in streams))
+        sure = {stream for stream, answer in zip(streams, known, strict=True) if answer}
         if connection.closed is not None:
             return True
         if connection.shell.rights != judged:
             return False
         current = [s for s in asked if connection.subscriptions.get(s.local) is s]
-        self._expel(connection, [s for s in current if s not in held])
-        self._healing.heal([s for s in current if s in held and not self._hub.resume(s)])
+        staying = [s for s in current if s in held and s.stream in sure]
+        self._expel(connection, [s for s in current if s not in staying])
+        self._healing.heal([s for s in staying if not self._hub.resume(s)])
         return True
 
     def _concerned(self, connection: Connection) -> list[Subscription]:

@@ -30,7 +30,7 @@ class Snapshots:
         self._awaiting: dict[str, dict[Subscription, None]] = {}
         # By stream and key, what is committed and not yet published, as far as was asked; and who must not be shown
         # anything older. One dictionary for all of them, because it shrinks for all of them.
-        self._newer: dict[str, dict[str | None, int]] = {}
+        self._newer: dict[str, dict[str, int]] = {}
         self._careful: dict[str, dict[Subscription, None]] = {}
 
     # -- the answer -------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Snapshots:
         subscription.newer = NOTHING
         self._ended(subscription)
 
-    def expect(self, stream: str, newer: Mapping[str | None, int]) -> None:
+    def expect(self, stream: str, newer: Mapping[str, int]) -> None:
         """This, and nothing else, is committed and yet to be published."""
         known = self._newer.setdefault(stream, {})
         known.clear()
@@ -140,7 +140,7 @@ class Snapshots:
         if not known:
             self._unburden(stream)
 
-    def known(self, stream: str) -> Mapping[str | None, int]:
+    def known(self, stream: str) -> Mapping[str, int]:
         return self._newer.get(stream, NOTHING)
 
     @property

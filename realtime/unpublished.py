@@ -19,11 +19,6 @@ from realtime.hub import Hub
 from realtime.node import Node
 from realtime.threads import Threads
 
-# Every object of the stream: it is about to begin anew.
-ALL = None
-# Above every revision.
-BEYOND = 1 << 63
-
 
 class Unpublished:
     """One question at a time for each stream, for all who asked before it began."""
@@ -34,18 +29,20 @@ class Unpublished:
         self._threads = threads
         self._models = {serializer.stream(): model for model, serializer in registry.serializers().items()}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._next: dict[str, asyncio.Task[None]] = {}
+        self._next: dict[str, asyncio.Task[bool]] = {}
 
-    async def ask(self, stream: str) -> None:
+    async def ask(self, stream: str) -> bool:
         """The hub knows what was committed before this call and is yet to come, and what was published before is here.
+        False: everything is to come, or did a moment ago, in a new epoch; whoever wants to be sure takes a snapshot.
         BusUnavailable: of what was published nothing is known. django.db.Error."""
-        if stream in self._models:
-            task = self._next.get(stream)
-            if task is None:
-                task = self._next[stream] = asyncio.create_task(self._ask(stream))
-            await asyncio.shield(task)
+        if stream not in self._models:
+            return True
+        task = self._next.get(stream)
+        if task is None:
+            task = self._next[stream] = asyncio.create_task(self._ask(stream))
+        return await asyncio.shield(task)
 
-    async def _ask(self, stream: str) -> None:
+    async def _ask(self, stream: str) -> bool:
         async with self._locks[stream]:
             # Whoever asks from here on wants another answer.
             del self._next[stream]
@@ -57,31 +54,25 @@ class Unpublished:
                 self._tell(stream, due, complete=False)
                 raise
             self._tell(stream, due, complete=True)
+            return journal.EVERYTHING not in due
 
     def _tell(self, stream: str, due: dict[str | None, int], *, complete: bool) -> None:
-        left = self._node.yet_to_come(stream, {key: (revision, True) for key, revision in due.items() if key})
-        newer: dict[str | None, int] = {key: revision for key, (revision, dirty) in left.items() if dirty}
-        if ALL in due:
-            newer[ALL] = BEYOND
-        self._hub.expect(stream, newer, complete=complete)
+        revisions = {key: (revision, True) for key, revision in due.items() if key is not journal.EVERYTHING}
+        left = self._node.yet_to_come(stream, revisions)
+        self._hub.expect(stream, {key: revision for key, (revision, dirty) in left.items() if dirty}, complete=complete)
 
 
 def read(model: type[Model]) -> dict[str | None, int]:
-    """By key, revisions that are to come, or below those that are; in a thread."""
-    label = model._meta.label_lower
+    """By key, revisions of which some, or newer ones, are to be published or were a moment ago; in a thread."""
     with view.consistent():
-        found = journal.unpublished(label)
-        shown: set[str] = set()
+        found = journal.unpublished(model._meta.label_lower)
         for source, items in registry.shows().items():
             mine = [item for item in items if item.model is model]
-            rows = journal.watched(source) if mine else []
-            if any(row.kind != journal.OBJECT or row.overflow for row in rows):
-                found[ALL] = BEYOND
-            elif rows:
-                before = [state for row in rows for state in row.before]
-                shown |= {str(pk) for item in mine for pk in item.pks({row.pk for row in rows}, before)}
-        if shown:
-            # What these show has changed, which will be a revision of their own.
-            revisions = journal.revisions(label)
-            found |= {key: revisions[key][0] + 1 for key in shown & revisions.keys()}
+            for row in journal.watched(source) if mine else ():
+                if row.kind != journal.OBJECT or row.overflow:
+                    found[journal.EVERYTHING] = row.revision
+                    continue
+                # What these show has changed, which will be a newer revision of their own, or is one already.
+                for key in {str(pk) for item in mine for pk in item.pks({row.pk}, row.before)}:
+                    found[key] = max(row.revision, found.get(key, 0))
     return found

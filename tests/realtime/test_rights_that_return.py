@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 
 from realtime import journal, unpublished
 from realtime.bus import Message, get_bus
+from realtime.change import Control
 from realtime.node import Node
 from realtime.relay import Relay
 from tests.library.models import Book, Membership, Shelf
@@ -56,6 +57,11 @@ class Story:
         self.relay.at = at
         self.relay.step()
         self.relay.at = lambda name: None
+
+    def ask(self) -> None:
+        """Rights are judged although nothing was said about them."""
+        self.server.on_loop(lambda: self.server.process.kicks.judge(Control((self.user.pk,), "rights")))
+        self.judged()
 
     def judged(self) -> None:
         """Until everybody's rights are judged and nobody is held back."""
@@ -154,6 +160,39 @@ def test_a_state_of_what_it_showed_in_between_is_not_sent(story: Story) -> None:
         publish_due(story.relay)
         frame = client.change()
         assert (frame["data"]["pages"], frame["data"]["shelf"]["name"]) == (77, "new")
+
+
+def test_what_was_touched_already_and_is_still_due_is_sent(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay has said that the book is changed, because it shows its shelf, and not yet that this is done."""
+    with peer(story.server.port, token=story.token) as client:
+        client.subscribe("book")
+        Shelf.objects.filter(pk=story.shelf.pk).update(name="new")
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "mark", lambda rows, using: None)
+            story.relay.step()
+        story.ask()
+        publish_due(story.relay)
+        assert client.change()["data"]["shelf"]["name"] == "new"
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_of_a_stream_that_is_to_begin_anew_a_snapshot_is_taken(
+    story: Story, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with peer(story.server.port, token=story.token) as client:
+        where = client.subscribe("book")["context"]["position"]
+        journal.whole("library.book")
+        if told:
+            with monkeypatch.context() as patch:
+                patch.setattr(journal, "mark", lambda rows, using: None)
+                story.relay.step()
+            assert client.change()["type"] == "resync"
+        again = client.call("subscribe", "book", channel="mine", _snapshot=True, _since=where)
+        assert again["context"]["recovered"] is False
+        story.ask()
+        assert client.change()["type"] == "resync"
+        publish_due(story.relay)
+        assert not story.server.on_loop(lambda: story.server.process.hub.expecting)
 
 
 def test_what_left_in_between_and_came_back_is_shown_as_it_is(story: Story) -> None:
