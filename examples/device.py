@@ -18,10 +18,11 @@ def call(verb: str, route: str = "device", **args: object) -> str:
 async def lamp(url: str, token: str, uid: str) -> str | None:
     state, subscribe = {"on": False}, call("subscribe", channel="me", uid=uid, _snapshot=True)
     async for socket in connect(url, additional_headers={"Authorization": f"Bearer {token}"}):
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed):  # who is closed may still read why
             await socket.send(call("visible", "session", visible=False))  # a heartbeat every 25 s is enough
             await socket.send(subscribe)
-            said = ""
+        said = ""
+        with contextlib.suppress(ConnectionClosed):
             async for text in socket:
                 match json.loads(text):
                     case {"context": {"error": {"temporary": False, "message": why}}}:

@@ -15,8 +15,9 @@ SUBSCRIBE = json.dumps({"verb": "subscribe", "route": "device", "args": {"channe
 
 async def listen(url: str, token: str) -> str | None:
     async for socket in connect(url, additional_headers={"Authorization": f"Bearer {token}"}):
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed):  # who is closed may still read why
             await socket.send(SUBSCRIBE)
+        with contextlib.suppress(ConnectionClosed):
             async for text in socket:
                 match json.loads(text):
                     case {"context": {"error": {"temporary": False, "message": why}}}:
