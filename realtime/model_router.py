@@ -59,6 +59,9 @@ class ModelRouter(BaseRouter):
     def get_model(cls) -> type[Model]:
         return cls.model or cls.get_serializer_class().opts.model
 
+    # Read from the database after the last write of this call.
+    _stored: ModelSerializer | None = None
+
     # Hooks
 
     def get_subscription_contexts(self, **kwargs: Any) -> Mapping[str, Any] | list[Mapping[str, Any]] | None:
@@ -83,7 +86,9 @@ class ModelRouter(BaseRouter):
         """The object that the arguments mean; by default the one with this `id`."""
         opts = self.get_serializer_class().opts
         wanted = next((kwargs[name] for name in self.lookup_args if name in kwargs), None)
-        return opts.model._default_manager.get(**{opts.id_field: self._key(wanted)})
+        # What is shown of it comes along, which would be asked for anyway; but no list that a write may make untrue.
+        found = self.get_serializer_class().prefetched(opts.model._default_manager.all()).prefetch_related(None)
+        return found.get(**{opts.id_field: self._key(wanted)})
 
     def get_initial(self, verb: str, **kwargs: Any) -> Mapping[str, Any]:
         """Values that the server sets, whatever the client may set."""
@@ -108,7 +113,8 @@ class ModelRouter(BaseRouter):
 
     def updated(self, obj: Any, **kwargs: Any) -> None:
         """Inside the transaction; `updated_fields` and `past_state` are given. Replies with the fields that changed."""
-        self._succeed(self.fresh(obj).serialize(fields=kwargs.get("updated_fields")), None, kwargs)
+        stored, self._stored = self._stored or self.fresh(obj), None
+        self._succeed(stored.serialize(fields=kwargs.get("updated_fields")), None, kwargs)
 
     def deleted(self, obj: Any, obj_id: Any, **kwargs: Any) -> None:
         """Inside the transaction, after the deletion. Replies with the object as it was."""
@@ -171,7 +177,10 @@ class ModelRouter(BaseRouter):
                 self.serializer = serializer(instance=obj, data=data, initial=initial, caller=self.caller)
                 self.serializer.save()
                 call_hook(self.check_written, obj, **kwargs)
-                now = self.fresh(obj).publish()
+                stored = self.fresh(obj)
+                now = stored.publish()
+                # Another `updated` may write before it calls ours.
+                self._stored = stored if type(self).updated is ModelRouter.updated else None
                 changed = [name for name, value in now.items() if past_state.get(name) != value]
                 call_hook(self.updated, obj, updated_fields=changed, past_state=past_state)
         except ValidationError as error:

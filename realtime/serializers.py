@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import router, transaction
 from django.db.models import Model, QuerySet
 
-from realtime import object_map, related
+from realtime import object_map, rechecks, related
 from realtime.errors import Invalid
 from realtime.fields import publish_value, read_value
 from realtime.names import resolve_serializer
@@ -173,6 +173,7 @@ class ModelSerializer:
         if self.instance is None:
             self.instance = self.opts.model()
         creating = self.instance._state.adding
+        before = dict(self.instance.__dict__)
         for name, value in self.initial.items():
             setattr(self.instance, name, value)
         self._many: list[tuple[related.Relation, Any]] = []
@@ -186,7 +187,7 @@ class ModelSerializer:
                 self._read(name, value, creating)
             except (Invalid, DjangoValidationError, ValueError) as error:
                 merge(errors, messages(name, error))
-        self._clean(errors, None if creating else {*self.data, *self.initial})
+        self._clean(errors, before, None if creating else {*self.data, *self.initial})
         if errors:
             raise ModelValidationError(errors)
         return self.instance
@@ -228,8 +229,10 @@ class ModelSerializer:
                 raise DjangoValidationError("The key of an object cannot change.")
             setattr(self.instance, field.attname, read)
 
-    def _clean(self, errors: Errors, touched: set[str] | None) -> None:
-        """Add what the model says against the instance; on an update only `touched` fields are looked at alone."""
+    def _clean(self, errors: Errors, before: Mapping[str, Any], touched: set[str] | None) -> None:
+        """Add what the model says against the instance; on an update only `touched` fields are looked at alone, and
+        together with others where they are not what they were `before`."""
+        model = type(self.instance)
         fields = {field.name for field in self.opts.model._meta.fields}
         skipped = {name for name in fields if name in errors or (touched is not None and name not in touched)}
         visible = (*self.opts.update_fields, *self.opts.publish_fields)
@@ -239,7 +242,11 @@ class ModelSerializer:
             lambda: self.instance.validate_unique(exclude=fields & errors.keys()),
             lambda: self.instance.validate_constraints(exclude=fields & errors.keys()),
         )
-        for check in checks:
+        needed = (None, None, rechecks.uniqueness, rechecks.constraints)
+        for check, needs in zip(checks, needed, strict=True):
+            # Looked at as late as this, because the model's own `clean` may change what it looks at.
+            if needs and touched is not None and not needs(model, rechecks.touched(self.instance, before, touched)):
+                continue
             try:
                 check()
             except DjangoValidationError as error:
