@@ -36,6 +36,7 @@ from tornado.web import Application, FallbackHandler, RequestHandler
 from realtime import sockjs
 from realtime.bus import get_bus
 from realtime.door import Door
+from realtime.garbage import spare
 from realtime.handler import SocketHandler
 from realtime.health import Check, Health, HealthHandler
 from realtime.process import Process
@@ -277,6 +278,7 @@ def run(chosen: argparse.Namespace) -> None:
             name: service.health for name, service in services.items() if hasattr(service, "health")
         }
         try:
+            spare()
             with running(services):
                 asyncio.run(serve(chosen.port, chosen.address, parts, ready))
         except OSError as error:
