@@ -142,7 +142,7 @@ class Relay:
         )
 
     def run(self) -> None:
-        undo = [wake.subscribe(self.wake), self._bus.on_wake(self.wake)]
+        undo = [wake.attend(self._due, lambda: self._elected), self._bus.on_wake(self.wake)]
         claim = self._elections(self._using)
         pause = Pause(self._due, self._using)
         self._running = True

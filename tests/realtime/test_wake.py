@@ -112,53 +112,87 @@ def test_manual_transactions_are_left_to_the_poll(count: Count) -> None:
     assert count.calls == 0
 
 
-def test_callbacks_are_called_in_another_thread_until_they_unsubscribe() -> None:
-    count = Count()
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Count:
+    """How often the bus was told."""
+    told = Count()
+    monkeypatch.setattr(wake, "_tell_bus", told)
+    return told
+
+
+def test_the_bus_is_told_from_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
-    stop_noting = wake.subscribe(lambda: threads.append(threading.current_thread()))
-    stop = wake.subscribe(count)
-    wake.wake()
-    assert count.reaches(1)
+    arrived = threading.Event()
+
+    def tell() -> None:
+        threads.append(threading.current_thread())
+        arrived.set()
+
+    monkeypatch.setattr(wake, "_tell_bus", tell)
+    create("a")
+    assert arrived.wait(LIMIT)
     assert threads[0] is not threading.current_thread()
     assert threads[0].daemon
-    stop()
-    stop()
-    stop_noting()
-    other = Count()
-    stop = wake.subscribe(other)
-    wake.wake()
-    assert other.reaches(1)
-    stop()
-    assert count.calls == 1
 
 
-def test_a_callback_that_fails_hurts_neither_writer_nor_the_others(expect_log: object) -> None:
-    expect_log("realtime.wake", "could not pass on")  # type: ignore[operator]
-    count = Count()
-
-    def fail() -> None:
-        raise RuntimeError
-
-    stops = [wake.subscribe(fail), wake.subscribe(count)]
+def test_a_relay_in_this_process_is_woken_at_once_until_it_goes(told: Count) -> None:
+    due = threading.Event()
+    stop = wake.attend(due, lambda: False)
     create("a")
-    assert count.reaches(1)
+    assert due.is_set()
+    assert told.reaches(1), "another relay may be at work"
+    due.clear()
+    stop()
+    stop()
+    before = told.calls
+    create("b")
+    assert told.reaches(before + 1)
+    assert not due.is_set()
+
+
+def test_nobody_else_is_told_while_a_relay_of_this_process_is_at_work(count: Count) -> None:
+    at_work = [True]
+    dues = threading.Event(), threading.Event()
+    stops = [wake.attend(dues[0], lambda: False), wake.attend(dues[1], lambda: at_work[0])]
+    create("a")
+    assert all(due.is_set() for due in dues)
+    assert count.calls == 0
+    at_work[0] = False
+    create("b")
+    assert count.calls == 1
     for stop in stops:
         stop()
 
 
-def test_a_callback_that_hangs_does_not_hold_a_writer_up() -> None:
+def test_a_bus_that_fails_does_not_hurt_the_next_wake(expect_log: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect_log("realtime.wake", "could not pass on")  # type: ignore[operator]
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise RuntimeError
+
+    monkeypatch.setattr(wake, "_tell_bus", fail)
+    create("a")
+    assert failed.wait(LIMIT)
+    told = Count()
+    monkeypatch.setattr(wake, "_tell_bus", told)
+    create("b")
+    assert told.reaches(1)
+
+
+def test_a_bus_that_hangs_does_not_hold_a_writer_up(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on, hanging = threading.Event(), threading.Event()
 
     def hang() -> None:
         hanging.set()
         go_on.wait(LIMIT)
 
-    stop = wake.subscribe(hang)
+    monkeypatch.setattr(wake, "_tell_bus", hang)
     create("a")
     assert hanging.wait(LIMIT)
     create("b")  # would never return if it waited
     assert Named.objects.count() == 2
-    stop()
     go_on.set()
 
 
