@@ -95,15 +95,21 @@ class Hub:
         self._snapshots.forget(subscription)
         self._channels.leave(subscription)
 
-    def expel(self, subscription: Subscription) -> None:
-        """The client's rights have changed: it leaves the channel and is told to subscribe anew, if it still may."""
-        self.leave(subscription)
-        if subscription.sent is None:
+    def expel(self, *subscriptions: Subscription) -> None:
+        """Their clients' rights have changed: they leave their channels and are told to subscribe anew, if they still
+        may; once for each channel."""
+        for subscription in subscriptions:
+            self.leave(subscription)
+        told: set[tuple[Client, str]] = set()
+        for subscription in subscriptions:
+            client = subscription.connection
+            if subscription.sent is not None:
+                self._snapshots.remove(subscription, list(subscription.sent))
+                continue
             for name in subscription.channels:
-                text = protocol.resync(name)
-                self._turn.put(subscription.connection, subscription.connection.transport.encode(text))
-        else:
-            self._snapshots.remove(subscription, list(subscription.sent))
+                if (client, name) not in told:
+                    told.add((client, name))
+                    self._turn.put(client, client.transport.encode(protocol.resync(name)))
         self.flush()
 
     def suspend(self, subscription: Subscription) -> None:

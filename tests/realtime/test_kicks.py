@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +14,8 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.utils import timezone
 
-from realtime import tokens
+from realtime import judgements, tokens
+from realtime.errors import BusUnavailable
 from realtime.models import Token
 from tests.library.models import Book, Membership, Shelf
 from tests.library.routers import BookRouter
@@ -182,6 +184,79 @@ def test_rights_that_stay_the_same_lose_nothing_and_say_nothing(server: Served) 
         assert {frame["type"] for frame in seen} == {"change"}
         pages = [frame["data"]["pages"] for frame in seen]
         assert pages == sorted(pages)
+
+
+def test_all_connections_of_a_user_are_one_question(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, (shelf,) = member("one")
+    token = token_of(user)
+    asked: list[Any] = []
+    contexts = BookRouter.get_subscription_contexts
+
+    def counted(self: BookRouter, **kwargs: Any) -> Any:
+        asked.append(kwargs)
+        return contexts(self, **kwargs)
+
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(peer(server.port, token=token)) for _ in range(8)]
+        for client in clients:
+            client.subscribe("book")
+            client.subscribe("book", "long", pages__gt=100)
+        monkeypatch.setattr(BookRouter, "get_subscription_contexts", counted)
+        with transaction.atomic():
+            Membership.objects.create(user=user, shelf=shelf)
+            book = Book.objects.create(title="a", shelf=shelf, pages=200)
+        for client in clients:
+            assert [client.change()["data"]["id"] for _ in range(2)] == [book.pk, book.pk]
+    assert len(asked) == 2
+
+
+def test_whose_rights_cannot_be_told_does_not_hold_up_others(
+    server: Served, monkeypatch: pytest.MonkeyPatch, expect_log: Any
+) -> None:
+    expect_log("realtime.kicks", "could not be judged")
+    monkeypatch.setattr(judgements, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(judgements, "PATIENCE_SECONDS", 0.1)
+    user, (shelf,) = member("one")
+    token = token_of(user)
+    contexts = BookRouter.get_subscription_contexts
+
+    def failing(self: BookRouter, **kwargs: Any) -> Any:
+        if "pages__gt" in kwargs:
+            raise ZeroDivisionError
+        return contexts(self, **kwargs)
+
+    with peer(server.port, token=token) as one, peer(server.port, token=token) as other:
+        one.subscribe("book", pages__gt=100)
+        other.subscribe("book")
+        monkeypatch.setattr(BookRouter, "get_subscription_contexts", failing)
+        Membership.objects.create(user=user, shelf=shelf)
+        Book.objects.create(title="a", shelf=shelf, pages=200)
+        assert other.change()["type"] == "change"
+        assert one.change()["type"] == "resync"
+
+
+def test_while_the_bus_is_away_nobody_is_told_to_subscribe_anew(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgements, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(judgements, "PATIENCE_SECONDS", 0.1)
+    user, (shelf,) = member("one")
+    node, tries = server.process.node, []
+    caught_up = node.caught_up
+
+    async def away(stream: str) -> Any:
+        tries.append(stream)
+        if len(tries) < 30:
+            raise BusUnavailable
+        return await caught_up(stream)
+
+    with peer(server.port, token=token_of(user)) as client:
+        client.subscribe("book")
+        monkeypatch.setattr(node, "caught_up", away)
+        Membership.objects.create(user=user, shelf=shelf)
+        Book.objects.create(title="a", shelf=shelf)
+        assert client.change()["type"] == "change"
+    assert len(tries) >= 30
 
 
 def test_other_users_are_not_judged(server: Served) -> None:

@@ -70,7 +70,7 @@ class Story:
             def look() -> bool:
                 process = self.server.process
                 found = [s for c in process.clients for s in c.subscriptions.values()]
-                return not process.kicks.judging and all(s.suspended is None for s in found)
+                return not process.kicks.judgements.under_way and all(s.suspended is None for s in found)
 
             return bool(self.server.on_loop(look))
 
