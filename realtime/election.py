@@ -74,16 +74,25 @@ class AdvisoryLock(Election):
 
     def won(self) -> bool:
         try:
-            with self._connection.cursor() as cursor:
-                if not self._held:
-                    if self._connection.pg_version >= 140000:  # type: ignore[attr-defined]
-                        cursor.execute("SELECT set_config('idle_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"])
-                    cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
-                    (self._held,) = cursor.fetchone()
-                else:
-                    cursor.execute("SELECT 1")
+            return self._claim()
         except Error:
             self.withdraw()
+        # A connection that was ended, after a standstill or with the database: the next one may do at once.
+        try:
+            return self._claim()
+        except Error:
+            self.withdraw()
+        return False
+
+    def _claim(self) -> bool:
+        with self._connection.cursor() as cursor:
+            if not self._held:
+                if self._connection.pg_version >= 140000:  # type: ignore[attr-defined]
+                    cursor.execute("SELECT set_config('idle_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"])
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_KEY])
+                (self._held,) = cursor.fetchone()
+            else:
+                cursor.execute("SELECT 1")
         return self._held
 
     def withdraw(self) -> None:

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from realtime import change, journal, publish_data
 from realtime.bus import Bus, Publication, Renewed
 from realtime.bus_redis import RedisBus
-from realtime.election import Election
+from realtime.election import Election, election
 from realtime.errors import BusUnavailable
 from realtime.models import Journal
 from realtime.relay import Relay
@@ -623,6 +623,20 @@ def test_of_two_relays_one_works_and_the_other_takes_over(bus: Bus, running: Rel
         wait_until(lambda: len(told(bus, "thing")) == 2)
     finally:
         second.stop()
+
+
+@pytest.mark.skipif(not POSTGRESQL, reason="a lock of a session")
+def test_a_claim_whose_connection_was_ended_is_made_anew_at_once() -> None:
+    """As by a relay that stood still for longer than its session may be idle."""
+    claim = election()
+    try:
+        assert claim.won()
+        with connection.cursor() as cursor:
+            holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+            cursor.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({holders}) AS holding")
+        assert claim.won()
+    finally:
+        claim.withdraw()
 
 
 def test_two_relays_at_once_make_one_stream(bus: Bus, relay: Relay) -> None:
