@@ -78,8 +78,8 @@ class Renewed(BusUnavailable):
 
 
 class Bus(ABC):
-    """See the module for the guarantees. Publishing is synchronous, from any thread; reading and `tell` are on one asyncio
-    loop."""
+    """See the module for the guarantees. Publishing is synchronous, from any thread; reading and `tell` are on one
+    asyncio loop."""
 
     # -- publishing --------------------------------------------------------------------------------------------------
 

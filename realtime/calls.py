@@ -135,9 +135,10 @@ class Calls:
             found = await self._answer(connection, left, partial(self._plan, connection, tuple(left)))
             if found is None:
                 break
-            outcomes, judged = found
+            outcomes, judged, unsure = found
             for single, outcome in zip(left, outcomes, strict=False):
-                await self._answer(connection, [single], partial(self._finish, connection, single, outcome, judged))
+                finish = partial(self._finish, connection, single, outcome, judged, unsure)
+                await self._answer(connection, [single], finish)
             left = left[len(outcomes) :]
         for single in beyond:
             # Each may be a snapshot of everything, so a name that is subscribed again and again counts again and again.
@@ -208,7 +209,14 @@ class Calls:
             answer, judged = await self.run(connection, lambda caller: _run(caller, call))
         await self._finish(connection, call, answer, judged)
 
-    async def _finish(self, connection: Connection, call: Call, answer: Answer | Exception, judged: int) -> None:
+    async def _finish(
+        self,
+        connection: Connection,
+        call: Call,
+        answer: Answer | Exception,
+        judged: int,
+        unsure: set[str] | None = None,
+    ) -> None:
         """What is to be done on the loop about a call that was answered in a thread."""
         if isinstance(answer, Exception):
             raise answer
@@ -217,7 +225,7 @@ class Calls:
         if connection.closed is not None:
             return
         if answer.plan is not None:
-            await self.joining.join(connection, call, answer, judged)
+            await self.joining.join(connection, call, answer, judged, unsure)
             return
         if answer.drop is not None:
             left = connection.unsubscribe(answer.drop)
@@ -234,15 +242,22 @@ class Calls:
         future = (threads or self._threads).submit(self.as_caller, connection.identity, connection.id, function)
         return await _finished(future), judged
 
-    async def _plan(self, connection: Connection, calls: Sequence[Call]) -> tuple[list[Answer | Exception], int]:
-        """As `run`, for subscriptions. Right after the handshake its user will do, which spares a server that thousands
-        come back to a query each: whatever ends a right has them judged anew."""
+    async def _plan(
+        self, connection: Connection, calls: Sequence[Call]
+    ) -> tuple[list[Answer | Exception], int, set[str]]:
+        """As `run`, for subscriptions, with the streams of which none can go on. Right after the handshake its user
+        will do, which spares a server that thousands come back to a query each: whatever ends a right has them judged
+        anew."""
         shell: Shell = connection.shell
         plan = partial(_attempts, calls=calls)
-        if not shell.known:
-            return await self.run(connection, plan)
-        judged, identity = shell.rights, connection.identity
-        return await self.in_thread(plan, Caller(identity.user, identity, connection.id)), judged
+        if shell.known:
+            judged, identity = shell.rights, connection.identity
+            outcomes = await self.in_thread(plan, Caller(identity.user, identity, connection.id))
+        else:
+            outcomes, judged = await self.run(connection, plan)
+        accepted = [(call, found) for call, found in zip(calls, outcomes, strict=False) if isinstance(found, Answer)]
+        unsure = await self.joining.unsure(*[(call, found.plan) for call, found in accepted if found.plan is not None])
+        return outcomes, judged, unsure
 
     @staticmethod
     def as_caller(identity: Identity, connection_id: str, function: Callable[[Caller], T]) -> T:

@@ -35,7 +35,8 @@ class Clients:
         self._task: asyncio.Task[None] | None = None
         # Called when it is known whose connection this is.
         self.on_known: Callable[[Connection], None] = lambda connection: None
-        # How often rights or identities were to be judged anew: who is being identified meanwhile is not here to be told.
+        # How often rights or identities were to be judged anew: who is being identified meanwhile is not here to be
+        # told.
         self.judgements = 0
         # Nobody new is taken any more.
         self.stopping = False

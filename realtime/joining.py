@@ -49,18 +49,27 @@ class Joining:
         # Those whose reply is still to come: they look after their rights themselves.
         self.under_way: set[Subscription] = set()
 
-    async def join(self, connection: Connection, call: Call, answer: Answer, judged: int) -> None:
+    async def unsure(self, *plans: tuple[Call, Plan]) -> set[str]:
+        """Asked when the plans are made, and before any of them goes on from where its client was: what was published
+        while its rights were other ones, and is over, is not replayed. The streams of which nothing can be."""
+        streams = {plan.stream for call, plan in plans if call.args.get("_since")}
+        with suppress(BusUnavailable):
+            return await self._calls.unpublished.ask(*streams)
+        return set()
+
+    async def join(
+        self, connection: Connection, call: Call, answer: Answer, judged: int, unsure: set[str] | None = None
+    ) -> None:
         """Carry out the plan of an accepted subscribe call; the hub writes the reply. RealtimeError: it is refused."""
         since = positions(call.args.get("_since"))
         assert answer.plan is not None
         plan: Plan = answer.plan
         for _ in range(TRIES):
             await self._reach(plan, since)
-            if _since(plan.channels, since) is not None:
-                # What was published while its rights were other ones, and is over, is not replayed.
-                with suppress(BusUnavailable):
-                    if not await self._calls.unpublished.ask(plan.stream):
-                        since = dict.fromkeys(since, NOWHERE)
+            if unsure is None:
+                unsure = await self.unsure((call, plan))
+            if plan.stream in unsure:
+                since = dict.fromkeys(since, NOWHERE)
             if connection.closed is not None:
                 return
             subscription = self._begin(connection, call, plan, answer)
@@ -69,6 +78,7 @@ class Joining:
                 if await self._try(connection, subscription, plan, call, since, judged):
                     return
                 plan, judged = await self._calls.run(connection, lambda caller: self._calls.replan(caller, call))
+                unsure = None
             except Left:
                 return
             except BaseException:

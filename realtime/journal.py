@@ -30,6 +30,7 @@ OBJECT, WHOLE, EVENT, CONTROL = range(4)
 WATCH = "watch:"
 OVERFLOW = "*"
 EVERYTHING = None
+ALL = 2**31 - 1
 
 # Any row of a watch may be one about rights; those that are not are few.
 _OF_RIGHTS = Q(kind=CONTROL) | Q(label__startswith=WATCH)
@@ -62,6 +63,11 @@ def read(limit: int = 500, using: str = "default") -> list[Row]:
     return look(limit, using)[1]
 
 
+def due(using: str = "default") -> list[Row]:
+    """All of it, in one statement."""
+    return look(ALL, using)[1]
+
+
 def look(limit: int, using: str = "default") -> tuple[str, list[Row]]:
     """The database's `identity` and what is due, in one statement: the relay's every step begins with it. The identity
     is empty while nobody has given it one."""
@@ -89,24 +95,6 @@ def revisions(label: str, using: str = "default") -> dict[str, tuple[int, bool]]
     model = model_of(label)
     rows = Journal.objects.using(using).filter(kind=OBJECT, label=label).values_list("key", "revision", "dirty")
     return {_key(model, key): (revision, dirty) for key, revision, dirty in rows}
-
-
-def unpublished(label: str, using: str = "default") -> dict[str | None, int]:
-    """By key, the revisions of this label that are due; under EVERYTHING that of its beginning anew, if that is."""
-    from realtime.models import Journal
-
-    model = model_of(label)
-    due = Journal.objects.using(using).filter(label=label, dirty=True, failed=False).order_by("revision")
-    rows = due.values_list("kind", "key", "revision")
-    return {_key(model, key) if kind == OBJECT else EVERYTHING: revision for kind, key, revision in rows}
-
-
-def watched(source: type[Model], using: str = "default") -> list[Row]:
-    """What is due of the rows of this model that others show, or whose change may end rights."""
-    from realtime.models import Journal
-
-    label = WATCH + source._meta.label_lower
-    return [row_of(one) for one in Journal.objects.using(using).filter(label=label, dirty=True).order_by("revision")]
 
 
 def rights_due(using: str = "default") -> bool:

@@ -112,9 +112,8 @@ class Judgements:
         answers = await asyncio.wrap_future(self._calls.judges.submit(self._still, questions))
         # What is over, and was published while they may have had other rights, only the database can tell: asked when
         # it is known that they have these.
-        streams = list({s.stream for held in answers if isinstance(held, list) for s in held})
-        sure = await asyncio.gather(*(self._calls.unpublished.ask(stream) for stream in streams))
-        unsure = {stream for stream, answer in zip(streams, sure, strict=True) if not answer}
+        streams = {s.stream for held in answers if isinstance(held, list) for s in held}
+        unsure = await self._calls.unpublished.ask(*streams)
         failed: list[Connection] = []
         why: Exception | None = None
         for number, (one, held) in enumerate(zip(asked, answers, strict=True), 1):

@@ -82,9 +82,8 @@ class Kicks:
 
     async def _forget(self) -> None:
         """What is still expected may have been published as a part of something larger, or set aside."""
-        for stream in self._hub.expecting:
-            with contextlib.suppress(BusUnavailable):
-                await self._calls.unpublished.ask(stream)
+        with contextlib.suppress(BusUnavailable):
+            await self._calls.unpublished.ask(*self._hub.expecting)
 
     async def check(self) -> None:
         """Close whose identity has ended; the others get their users as they are now."""

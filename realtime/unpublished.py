@@ -9,7 +9,7 @@ shown: the newer one is on its way as well.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from django.db.models import Model
 
@@ -19,60 +19,92 @@ from realtime.hub import Hub
 from realtime.node import Node
 from realtime.threads import Threads
 
+# By key, revisions of which some, or newer ones, are to be published or were a moment ago.
+Due = dict[str | None, int]
+
 
 class Unpublished:
-    """One question at a time for each stream, for all who asked before it began."""
+    """One question at a time, about every stream, for all who asked before it began: thousands who come back together
+    cost a few statements."""
 
     def __init__(self, hub: Hub, node: Node, threads: Threads) -> None:
         self._hub = hub
         self._node = node
         self._threads = threads
         self._models = {serializer.stream(): model for model, serializer in registry.serializers().items()}
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._next: dict[str, asyncio.Task[bool]] = {}
+        self._lock = asyncio.Lock()
+        self._next: tuple[set[str], asyncio.Task[set[str]]] | None = None
 
-    async def ask(self, stream: str) -> bool:
-        """The hub knows what was committed before this call and is yet to come, and what was published before is here.
-        False: everything is to come, or did a moment ago, in a new epoch; whoever wants to be sure takes a snapshot.
+    async def ask(self, *streams: str) -> set[str]:
+        """The hub knows what was committed before this call and is yet to come on these streams, and what was published
+        before is here. Except for those it answers: everything of them is to come, or did a moment ago, in a new epoch;
+        whoever wants to be sure takes a snapshot.
         BusUnavailable: of what was published nothing is known. django.db.Error."""
-        if stream not in self._models:
-            return True
-        task = self._next.get(stream)
-        if task is None:
-            task = self._next[stream] = asyncio.create_task(self._ask(stream))
-        return await asyncio.shield(task)
+        mine = self._models.keys() & set(streams)
+        if not mine:
+            return set()
+        if self._next is None:
+            wanted: set[str] = set()
+            self._next = wanted, asyncio.create_task(self._ask(wanted))
+        wanted, task = self._next
+        wanted |= mine
+        return await asyncio.shield(task) & mine
 
-    async def _ask(self, stream: str) -> bool:
-        async with self._locks[stream]:
+    async def _ask(self, wanted: set[str]) -> set[str]:
+        async with self._lock:
             # Whoever asks from here on wants another answer.
-            del self._next[stream]
-            due = await asyncio.wrap_future(self._threads.submit(read, self._models[stream]))
+            self._next = None
+            models = {stream: self._models[stream] for stream in wanted}
+            due = await asyncio.wrap_future(self._threads.submit(read, models))
             try:
                 # What was published and marked when this was read is due no more, and may still be on its way.
-                await self._node.caught_up(stream)
+                await asyncio.gather(*map(self._node.caught_up, wanted))
             except BusUnavailable:
-                self._tell(stream, due, complete=False)
+                self._tell(due, complete=False)
                 raise
-            self._tell(stream, due, complete=True)
-            return journal.EVERYTHING not in due
+            self._tell(due, complete=True)
+            return {stream for stream, found in due.items() if journal.EVERYTHING in found}
 
-    def _tell(self, stream: str, due: dict[str | None, int], *, complete: bool) -> None:
-        revisions = {key: (revision, True) for key, revision in due.items() if key is not journal.EVERYTHING}
-        left = self._node.yet_to_come(stream, revisions)
-        self._hub.expect(stream, {key: revision for key, (revision, dirty) in left.items() if dirty}, complete=complete)
+    def _tell(self, due: Mapping[str, Due], *, complete: bool) -> None:
+        for stream, found in due.items():
+            revisions = {key: (revision, True) for key, revision in found.items() if key is not journal.EVERYTHING}
+            left = self._node.yet_to_come(stream, revisions)
+            newer = {key: revision for key, (revision, dirty) in left.items() if dirty}
+            self._hub.expect(stream, newer, complete=complete)
 
 
-def read(model: type[Model]) -> dict[str | None, int]:
-    """By key, revisions of which some, or newer ones, are to be published or were a moment ago; in a thread."""
+def read(models: Mapping[str, type[Model]]) -> dict[str, Due]:
+    """By stream; in a thread."""
+    rows = journal.due()
+    if not any(row.label.startswith(journal.WATCH) for row in rows):
+        return {stream: _due(model, rows) for stream, model in models.items()}
+    # Whom a change of these shows is asked of the tables, as they were with these rows.
     with view.consistent():
-        found = journal.unpublished(model._meta.label_lower)
-        for source, items in registry.shows().items():
-            mine = [item for item in items if item.model is model]
-            for row in journal.watched(source) if mine else ():
-                if row.kind != journal.OBJECT or row.overflow:
-                    found[journal.EVERYTHING] = row.revision
-                    continue
-                # What these show has changed, which will be a newer revision of their own, or is one already.
-                for key in {str(pk) for item in mine for pk in item.pks({row.pk}, row.before)}:
-                    found[key] = max(row.revision, found.get(key, 0))
+        rows = journal.due()
+        return {stream: _with_shown(model, rows) for stream, model in models.items()}
+
+
+def _due(model: type[Model], rows: Iterable[journal.Row]) -> Due:
+    label = model._meta.label_lower
+    return {
+        row.key if row.kind == journal.OBJECT else journal.EVERYTHING: row.revision
+        for row in rows
+        if row.label == label
+    }
+
+
+def _with_shown(model: type[Model], rows: Iterable[journal.Row]) -> Due:
+    """And what shows something of a row that has changed, which will be a newer revision of its own, or is one."""
+    found = _due(model, rows)
+    for source, items in registry.shows().items():
+        mine = [item for item in items if item.model is model]
+        label = journal.WATCH + source._meta.label_lower
+        for row in rows if mine else ():
+            if row.label != label:
+                continue
+            if row.kind != journal.OBJECT or row.overflow:
+                found[journal.EVERYTHING] = row.revision
+                continue
+            for key in {str(pk) for item in mine for pk in item.pks({row.pk}, row.before)}:
+                found[key] = max(row.revision, found.get(key, 0))
     return found
