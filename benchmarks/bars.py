@@ -78,7 +78,7 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     one = middle(of("restart").get("postgresql+redis-one", []), "statements each")
     three = middle(storm, "statements each")
     more = None if one is None or three is None else (three - one) / 2
-    yield judged("restart: statements per further subscription", "0", more, lambda x: abs(x) < 0.1)
+    yield judged("restart: statements per further subscription", "0", more, lambda x: x < 0.1)
     late = [{"late": run["all"] - run["window"]} for run in good(storm)]
     yield judged(
         "restart: all equal, beyond the jitter window", "≤ 10 s", middle(late, "late"), lambda x: x <= 10, " s"
