@@ -126,6 +126,17 @@ class Node:
         elif self.stream.take(epoch, offset, change, 1) is Taken.DELIVER:
             self.hub.publish(change, offset)
 
+    def due(self) -> dict[str, tuple[int, bool]]:
+        """What is committed and yet to be published, as the database says it now."""
+        return {key: (revision, self.database.dirty[key]) for key, revision in self.database.revisions.items()}
+
+    def expect(self, due: dict[str, tuple[int, bool]]) -> None:
+        """When everything that was published before is here."""
+        while self.bus.waiting:
+            self.take()
+        left = self.stream.yet_to_come(due)
+        self.hub.expect(STREAM, {key: revision for key, (revision, dirty) in left.items() if dirty})
+
     def turn(self) -> None:
         if self.scheduled:
             self.scheduled = False
@@ -142,6 +153,10 @@ class Screen:
         self.newest: dict[tuple[str, str], int] = {}
         self.positions: dict[str, tuple[str, int]] = {}
         self.told: dict[str, Any] = {}
+        # What was due when its rights were judged the last time, while it is held back; and by key, what was newest in
+        # the database then: changes older than that are over, and may be from a time when it had no right.
+        self.due: dict[str, tuple[int, bool]] | None = None
+        self.over: dict[str, int] = {}
         self.wrong: list[str] = []
         self.stalled = False
         # Turns to miss before it comes back after a cut.
@@ -153,6 +168,7 @@ class Screen:
         self.connection.identity = "viewer"
         self.gone = False
         self.received, self.in_flight = b"", b""
+        self.due, self.over = None, {}
         # Those whose reply has come on this connection: frames of their channel are for them.
         self.following: set[str] = set()
         # Those of them whose snapshot is all there: only they can be continued.
@@ -180,6 +196,9 @@ class Screen:
         if todo[0] == "join":
             subscription = self._subscription(local)
             position = self.positions.get(local)
+            if position and self.choose.random() < 0.3:
+                # Not while the bus is away.
+                self.node.expect(self.node.due())
             missed = self.node.stream.since(position) if position else None
             head = self.node.stream.position
             if missed is not None and head is not None and hub.replay(subscription, missed, head):
@@ -210,12 +229,26 @@ class Screen:
         self.node.hub.join(subscription)
         return subscription
 
+    @property
+    def held(self) -> list[Subscription]:
+        """Those that get nothing until its rights are judged."""
+        return [each for each in self.connection.subscriptions.values() if each.suspended is not None]
+
     def judge_anew(self) -> None:
         """The rights of its user are asked for again, and are what they were."""
-        for subscription in self.connection.subscriptions.values():
-            if subscription.suspended is None:
+        held = self.held
+        if not held:
+            for subscription in self.connection.subscriptions.values():
                 self.node.hub.suspend(subscription)
-            else:
+        elif self.due is None:
+            self.due = self.node.due()
+        else:
+            due, self.due = self.due, None
+            self.node.expect(due)
+            # What is in the outbox was sent before.
+            if self.connection.clear and not self.in_flight and not self.received and len(held) == len(self.wishes):
+                self.over = {key: revision for key, (revision, _) in due.items()}
+            for subscription in held:
                 self.node.hub.resume(subscription)
 
     def _caught_up(self, todo: tuple[Any, ...]) -> bool:
@@ -272,6 +305,8 @@ class Screen:
             if frame["action"] == "deleted":
                 self.view[local].pop(frame["data"]["id"], None)
             else:
+                if frame["data"]["revision"] < self.over.get(frame["data"]["id"], 0):
+                    self.wrong.append(f"over {frame['data']}")
                 self._show(local, frame["data"])
             if local in self.positions:
                 self.positions[local] = (self.positions[local][0], frame["offset"])
@@ -324,6 +359,7 @@ def finish(node: Node, screens: list[Screen]) -> list[str]:
     """The last fault is over: whatever is under way comes to its end."""
     for screen in screens:
         screen.stalled = False
+        node.expect(node.due())
         for subscription in screen.connection.subscriptions.values():
             node.hub.resume(subscription)
     for _ in range(1000):
@@ -399,10 +435,13 @@ def story(seed: int) -> list[str]:
             screen.away = choose.choice((0, 3, 6))
         elif dice < 0.985:
             node.bus.renew()
-        elif dice < 0.995:
+        else:
             screen.judge_anew()
         for each in screens:
             each.read()
+            # Once begun, it is not as seldom.
+            if each.held and choose.random() < 0.1:
+                each.judge_anew()
     return finish(node, screens)
 
 
@@ -495,6 +534,7 @@ FAULTS = {
     "an outbox that replaces in place": (Outbox, "put", replacing_in_place),
     "a subscription that hears only what concerns it": (Snapshots, "passed", hearing_only_its_own),
     "a position told before a shown row is published": (Snapshots, "_begin", telling_at_once),
+    "what is over is sent": (Subscription, "outdated", lambda self, change: False),
 }
 
 
