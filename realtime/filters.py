@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from operator import is_
 from typing import Any
 from urllib.parse import quote
 
@@ -150,26 +151,39 @@ def typed(change: Change, kinds: Mapping[str, Kind]) -> Change:
     raw = change.now
     now = _typed(raw, kinds)
     # Most changes touch no filter's field: then what was before is what is now, and stays the same object.
-    before = tuple([now if state is raw else _typed(state, kinds) for state in change.before])
+    before = [now if state is raw else _typed(state, kinds) for state in change.before]
+    if now is raw and all(map(is_, before, change.before)):
+        return change
     return Change(
-        change.stream, change.key, change.revision, change.action, change.data, now, before, change.id, change.type
+        change.stream,
+        change.key,
+        change.revision,
+        change.action,
+        change.data,
+        now,
+        tuple(before),
+        change.id,
+        change.type,
     )
 
 
 def _typed(state: State, kinds: Mapping[str, Kind]) -> State:
+    """The same object if all its values are comparable as they travel."""
     if state is None:
         return None
-    # In the order and with the fields of the kinds, so that equal states look the same whoever wrote them.
-    found = {}
+    found = state
     try:
         for name, kind in kinds.items():
             value = state[name]
-            found[name] = None if value is None else kind.parser(kind, value)
+            if value is not None and (parsed := kind.parser(kind, value)) is not value:
+                if found is state:
+                    found = dict(state)
+                found[name] = parsed
     except KeyError:
         raise ValueError(f"no value for {name}") from None
     except STRANGE as error:
-        raise ValueError(f"not a value of {name}") from error
-    return found
+        raise ValueError(f"not a value of kind {kind.name}") from error
+    return found if len(state) == len(kinds) else {name: found[name] for name in kinds}
 
 
 def _parse(

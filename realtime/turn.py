@@ -58,8 +58,8 @@ class Turn:
         for channel in waiting:
             frames, channel.frames = channel.frames, {}
             for transport, clients in list(channel.fast.values()):
-                encoded = [(key, frame.encoded(transport)) for key, frame in frames.items()]
-                joined = encoded[0][1] if len(encoded) == 1 else b"".join([frame for _, frame in encoded])
+                encoded = [frame.encoded(transport) for frame in frames.values()]
+                joined = encoded[0] if len(encoded) == 1 else b"".join(encoded)
                 self.deliveries += len(encoded) * len(clients)
                 # A copy, because a client that fails leaves.
                 for client in list(clients):
@@ -68,7 +68,7 @@ class Turn:
                         if left:
                             client.stuck(left)
                     else:
-                        for key, frame in encoded:
+                        for key, frame in zip(frames, encoded, strict=True):
                             client.put(frame, (channel.name, key))
                         self._touched[client] = None
         touched, self._touched = self._touched, {}
@@ -81,6 +81,7 @@ def _in_several(waiting: Iterable[Channel]) -> set[Client]:
     several: set[Client] = set()
     for channel in waiting:
         for _, clients in channel.fast.values():
-            several.update(once.intersection(clients))
+            if not once.isdisjoint(clients):
+                several.update(once.intersection(clients))
             once.update(clients)
     return several
