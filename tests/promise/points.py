@@ -71,8 +71,10 @@ class Points:
             return None
         mine = place.with_name(f"{point}.{os.getpid()}")
         with contextlib.suppress(OSError):  # another process was faster
-            place.rename(mine)
-            return mine.read_text()
+            # Read first: whoever waits for somebody to come by takes the file away at once. It may be being written.
+            if word := place.read_text():
+                place.rename(mine)
+                return word
         return None
 
 
