@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 from realtime import journal
 from tests.promise.faults import Fault, fault
-from tests.promise.points import BUS, MESSAGE, RELAY
+from tests.promise.points import BUS, MESSAGE, RELAY, claims, forget
 
 # A point that nobody reaches in this time is told as not reached.
 REACH_SECONDS = 3.0
@@ -27,6 +26,7 @@ class AtAPoint(Fault):
 
     def begin(self) -> None:
         self.detail = f"{self.act} at {self.point}"
+        forget(self.site.points, self.point)
         (self.site.points / self.point).write_text(self.act)
         if self.point in ("bus-renewing", "bus-renewed", "bus-fences"):
             # Reached only when a stream begins anew.
@@ -35,22 +35,17 @@ class AtAPoint(Fault):
 
     def end(self) -> None:
         if self.process is None:
-            (self.site.points / self.point).unlink(missing_ok=True)
+            forget(self.site.points, self.point)
             self.detail += ", not reached"
 
     def _reached(self) -> int | None:
         """The process that came by."""
         deadline = time.monotonic() + REACH_SECONDS
         while time.monotonic() < deadline:
-            for found in self.site.points.glob(f"{self.point}.*"):
-                return _claimed(found)
+            if found := claims(self.site.points, self.point):
+                return found[0]
             time.sleep(0.01)
         return None
-
-
-def _claimed(place: Path) -> int:
-    place.unlink()
-    return int(place.suffix[1:])
 
 
 @fault("dies at a point")
@@ -94,6 +89,4 @@ class Lost(Fault):
         (self.site.points / MESSAGE).write_text(f"drop {count}")
 
     def end(self) -> None:
-        (self.site.points / MESSAGE).unlink(missing_ok=True)
-        for claimed in self.site.points.glob(f"{MESSAGE}.*"):
-            claimed.unlink()
+        forget(self.site.points, MESSAGE)

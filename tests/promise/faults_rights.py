@@ -14,6 +14,7 @@ from django.utils import timezone
 from devices.models import Device, Membership
 from realtime.models import Token
 from tests.promise.faults import Fault, fault
+from tests.promise.points import claims, forget
 from tests.promise.storm import NEXT
 
 WAYS = ("membership", "revoked", "expired", "deactivated", "staff")
@@ -117,7 +118,7 @@ class Blink(Fault):
         self.over.set()
         self.blinking.join()
         if self.place:
-            (self.site.points / self.place).unlink(missing_ok=True)
+            forget(self.site.points, self.place)
 
     def tidy(self) -> None:
         for name in self.names:
@@ -153,7 +154,6 @@ class Blink(Fault):
         """Until the relay came by."""
         deadline = time.monotonic() + NAP_SECONDS
         while self.place and time.monotonic() < deadline:
-            for found in self.site.points.glob(f"{self.place}.*"):
-                found.unlink()
+            if claims(self.site.points, self.place):
                 return
             time.sleep(0.002)

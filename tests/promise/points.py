@@ -78,6 +78,21 @@ class Points:
         return None
 
 
+def claims(directory: Path, point: str) -> list[int]:
+    """The processes that came by since the last look."""
+    found = []
+    for place in directory.glob(f"{point}.*"):
+        place.unlink()
+        found.append(int(place.suffix[1:]))
+    return found
+
+
+def forget(directory: Path, point: str) -> None:
+    """Nobody is to do anything there any more, and it does not matter who has."""
+    (directory / point).unlink(missing_ok=True)
+    claims(directory, point)
+
+
 def install(directory: Path) -> None:
     """In this process, for good."""
     points = Points(directory)

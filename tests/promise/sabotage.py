@@ -4,6 +4,7 @@ of the failpoints names what goes wrong while it is there."""
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from realtime.change import Change
 from realtime.hub import Hub
+from realtime.protocol import text_of
 
 # Every so many changes something happens to one.
 EVERY = 4
@@ -23,7 +25,7 @@ def lost(publish: Publish, change: Change, offset: int, older: Change | None) ->
 
 
 def phantom(publish: Publish, change: Change, offset: int, older: Change | None) -> None:
-    publish(replace(change, data={**(change.data or {}), "name": "nobody wrote this"}), offset)
+    publish(replace(change, data={**json.loads(text_of(change.data)), "name": "nobody wrote this"}), offset)
 
 
 def backwards(publish: Publish, change: Change, offset: int, older: Change | None) -> None:
