@@ -28,7 +28,7 @@ PURE: dict[str, set[str]] = {
     "outbox": {"errors", "limits"},
     "frames": set(),
     "joins": {"change", "errors", "filters", "frames", "protocol"},
-    "channel": {"change", "frames", "index", "joins"},
+    "channel": {"change", "frames", "index", "joins", "protocol"},
     "turn": {"channel", "frames"},
     "snapshots": {"change", "channel", "frames", "joins", "limits", "protocol", "streams", "turn"},
     "hub": {"change", "channel", "frames", "joins", "limits", "protocol", "snapshots", "streams", "turn"},
