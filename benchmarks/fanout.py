@@ -25,12 +25,12 @@ class FanOut(Scenario):
     records = ("together", "one by one", "in lockstep", "paced")
 
     def seconds(self, server: str) -> float:
-        return 14 if PACE[server] < RATE else 9
+        return 12 if PACE[server] < RATE else 8
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
         with all_started(servers, "--no-services") as running:
-            yield lambda server: measure(server, running[server], 1.0 if quick else 3.0)
+            yield lambda server: measure(server, running[server], 1.0 if quick else 2.0)
 
 
 def measure(server: str, at: Running, seconds: float) -> Figures:

@@ -17,7 +17,7 @@ RECEIVERS = 1000
 QUIET = 10
 # 60 KiB each: more than the kernel's buffers and an outbox of 1 MiB hold.
 CHANGES = 120
-SECONDS = 9.0
+SECONDS = 6.0
 
 
 class SlowReaders(Scenario):
@@ -29,7 +29,7 @@ class SlowReaders(Scenario):
         return [server for server in PACE if server != "limit"]
 
     def seconds(self, server: str) -> float:
-        return 11
+        return 8
 
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
