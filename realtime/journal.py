@@ -30,7 +30,6 @@ OBJECT, WHOLE, EVENT, CONTROL = range(4)
 WATCH = "watch:"
 OVERFLOW = "*"
 EVERYTHING = None
-ALL = 2**31 - 1
 
 # Any row of a watch may be one about rights; those that are not are few.
 _OF_RIGHTS = Q(kind=CONTROL) | Q(label__startswith=WATCH)
@@ -63,9 +62,20 @@ def read(limit: int = 500, using: str = "default") -> list[Row]:
     return look(limit, using)[1]
 
 
-def due(using: str = "default") -> list[Row]:
-    """All of it, in one statement."""
-    return look(ALL, using)[1]
+def due(using: str = "default") -> list[tuple[int, str, str, int]]:
+    """Kind, label, key as the journal has it, and revision of all of it, in one statement."""
+    from realtime.models import Journal
+
+    rows = Journal.objects.using(using).filter(dirty=True, failed=False).order_by("revision")
+    return list(rows.values_list("kind", "label", "key", "revision"))
+
+
+def due_under(label: str, using: str = "default") -> list[Row]:
+    """What is due of one label."""
+    from realtime.models import Journal
+
+    rows = Journal.objects.using(using).filter(label=label, dirty=True, failed=False)
+    return [row_of(journal) for journal in rows.order_by("revision")]
 
 
 def look(limit: int, using: str = "default") -> tuple[str, list[Row]]:

@@ -9,11 +9,11 @@ shown: the newer one is on its way as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db.models import Model
 
-from realtime import journal, registry, view
+from realtime import journal, registry, values, view
 from realtime.errors import BusUnavailable
 from realtime.hub import Hub
 from realtime.node import Node
@@ -21,6 +21,10 @@ from realtime.threads import Threads
 
 # By key, revisions of which some, or newer ones, are to be published or were a moment ago.
 Due = dict[str | None, int]
+# Of so many rows it is asked, one by one, who shows them.
+SEVERAL = 20
+# As `journal.due` tells it.
+Found = tuple[int, str, str, int]
 
 
 class Unpublished:
@@ -76,7 +80,7 @@ class Unpublished:
 def read(models: Mapping[str, type[Model]]) -> dict[str, Due]:
     """By stream; in a thread."""
     rows = journal.due()
-    if not any(row.label.startswith(journal.WATCH) for row in rows):
+    if not any(label.startswith(journal.WATCH) for _, label, _, _ in rows):
         return {stream: _due(model, rows) for stream, model in models.items()}
     # Whom a change of these shows is asked of the tables, as they were with these rows.
     with view.consistent():
@@ -84,24 +88,27 @@ def read(models: Mapping[str, type[Model]]) -> dict[str, Due]:
         return {stream: _with_shown(model, rows) for stream, model in models.items()}
 
 
-def _due(model: type[Model], rows: Iterable[journal.Row]) -> Due:
+def _due(model: type[Model], rows: Iterable[Found]) -> Due:
     label = model._meta.label_lower
     return {
-        row.key if row.kind == journal.OBJECT else journal.EVERYTHING: row.revision
-        for row in rows
-        if row.label == label
+        values.key_text(model, key) if kind == journal.OBJECT else journal.EVERYTHING: revision
+        for kind, under, key, revision in rows
+        if under == label
     }
 
 
-def _with_shown(model: type[Model], rows: Iterable[journal.Row]) -> Due:
+def _with_shown(model: type[Model], rows: Sequence[Found]) -> Due:
     """And what shows something of a row that has changed, which will be a newer revision of its own, or is one."""
     found = _due(model, rows)
+    labels = {label for _, label, _, _ in rows}
     for source, items in registry.shows().items():
-        mine = [item for item in items if item.model is model]
         label = journal.WATCH + source._meta.label_lower
-        for row in rows if mine else ():
-            if row.label != label:
-                continue
+        mine = [item for item in items if item.model is model]
+        changed = journal.due_under(label) if mine and label in labels else []
+        if len(changed) > SEVERAL:
+            found[journal.EVERYTHING] = changed[-1].revision
+            continue
+        for row in changed:
             if row.kind != journal.OBJECT or row.overflow:
                 found[journal.EVERYTHING] = row.revision
                 continue

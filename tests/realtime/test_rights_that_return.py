@@ -175,6 +175,19 @@ def test_what_was_touched_already_and_is_still_due_is_sent(story: Story, monkeyp
         assert client.change()["data"]["shelf"]["name"] == "new"
 
 
+def test_when_too_much_is_shown_elsewhere_a_snapshot_is_taken(story: Story) -> None:
+    with peer(story.server.port, token=story.token) as client:
+        client.subscribe("book")
+        for number in range(unpublished.SEVERAL + 1):
+            Shelf.objects.create(name=f"shelf {number}")
+        story.ask()
+        assert client.change()["type"] == "resync"
+        client.subscribe("book")
+        story.write(79)
+        publish_due(story.relay)
+        assert story.told(client, 79) == [79]
+
+
 @pytest.mark.parametrize("told", [False, True])
 def test_of_a_stream_that_is_to_begin_anew_a_snapshot_is_taken(
     story: Story, told: bool, monkeypatch: pytest.MonkeyPatch
