@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from realtime import sessions
@@ -40,15 +41,16 @@ class Kicks:
         self._clients = clients
         self.judgements = Judgements(hub, calls, healing)
         self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._watch())
+        # Apart: the bus may be away, and whose identity has ended must go all the same.
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._forget())]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- rights -----------------------------------------------------------------------------------------------------
 
@@ -73,7 +75,6 @@ class Kicks:
             try:
                 await self.check()
                 failed = False
-                await self._forget()
             except Exception as error:
                 if not failed:  # once, not every few seconds of an outage
                     logger.error("identities cannot be checked: %s", type(error).__name__)
@@ -82,8 +83,10 @@ class Kicks:
 
     async def _forget(self) -> None:
         """What is still expected may have been published as a part of something larger, or set aside."""
-        with contextlib.suppress(BusUnavailable):
-            await self._calls.unpublished.ask(*self._hub.expecting)
+        while True:
+            await asyncio.sleep(settings.IDENTITY_SECONDS)
+            with contextlib.suppress(BusUnavailable, DatabaseError):
+                await self._calls.unpublished.ask(*self._hub.expecting)
 
     async def check(self) -> None:
         """Close whose identity has ended; the others get their users as they are now."""

@@ -19,6 +19,8 @@ from realtime.hub import Hub
 from realtime.node import Node
 from realtime.threads import Threads
 
+# What was published is here sooner, or the link to the bus is lost.
+HEARD_SECONDS = 2.0
 # By key, revisions of which some, or newer ones, are to be published or were a moment ago.
 Due = dict[str | None, int]
 # Of so many rows it is asked, one by one, who shows them.
@@ -62,10 +64,11 @@ class Unpublished:
             due = await asyncio.wrap_future(self._threads.submit(read, models))
             try:
                 # What was published and marked when this was read is due no more, and may still be on its way.
-                await asyncio.gather(*map(self._node.caught_up, wanted))
-            except BusUnavailable:
+                async with asyncio.timeout(HEARD_SECONDS):
+                    await asyncio.gather(*map(self._node.caught_up, wanted))
+            except (BusUnavailable, TimeoutError) as error:
                 self._tell(due, complete=False)
-                raise
+                raise BusUnavailable from error
             self._tell(due, complete=True)
             return {stream for stream, found in due.items() if journal.EVERYTHING in found}
 

@@ -14,7 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.utils import timezone
 
-from realtime import judgements, tokens
+from realtime import judgements, tokens, unpublished
 from realtime.errors import BusUnavailable
 from realtime.models import Token
 from tests.library.models import Book, Membership, Shelf
@@ -40,8 +40,8 @@ def test_a_server_that_ends_while_rights_change_ends(server: Served) -> None:
     kicks = server.process.kicks
 
     async def stop(turns: int) -> bool:
-        task = kicks._task
-        assert task is not None
+        task, other = kicks._tasks
+        other.cancel()
         kicks._asked.set()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -107,6 +107,27 @@ def test_identities_are_asked_for_although_the_journal_says_nothing(settings: An
     user = person()
     with served(relay=False) as server, peer(server.port, session=session_of(user)) as client:
         assert client.call("ping", "room")["data"] == "pong"
+        User.objects.update(is_active=False)
+        assert client.closed() == 4001
+
+
+def test_identities_are_asked_for_although_the_bus_is_away_and_something_is_expected_of_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REALTIME_IDENTITY_SECONDS = 0.1
+    monkeypatch.setattr(unpublished, "HEARD_SECONDS", 0.1)
+    user = person()
+    with served(relay=False) as server, peer(server.port, session=session_of(user)) as client:
+        assert client.call("ping", "room")["data"] == "pong"
+        asked: list[str] = []
+
+        async def never(stream: str) -> None:
+            asked.append(stream)
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(server.process.node, "caught_up", never)
+        server.on_loop(lambda: server.process.hub.expect("book", {"1": 1 << 60}))
+        until(lambda: len(asked) > 1, "asking again")
         User.objects.update(is_active=False)
         assert client.closed() == 4001
 

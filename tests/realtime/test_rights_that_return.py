@@ -288,8 +288,6 @@ def test_what_is_never_published_is_not_waited_for_for_ever(story: Story, settin
         story.judged()
         # As `realtime.suppress` and a stream's resync mark what they replace.
         journal.mark(journal.read())
-        story.server.process.kicks._asked.set()
-        story.server.on_loop(lambda: None)
         hub = story.server.process.hub
         until(lambda: story.server.on_loop(lambda: not hub.expecting), "an end of the wait")
         assert client.shown == []
