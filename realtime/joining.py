@@ -117,6 +117,9 @@ class Joining:
             return True
         wanted = bool(call.args.get("_snapshot")) or bool(since)
         if plan.snapshot is None or not (wanted or connection.transport.legacy):
+            with suppress(BusUnavailable):
+                # What is over and still on its way is not shown; there is no snapshot that is newer.
+                await self._calls.unpublished.ask(plan.stream)
             position = self._node.position(plan.stream) or await self._node.caught_up(plan.stream)
             self._check(connection, subscription)
             if shell.rights != judged:

@@ -249,6 +249,21 @@ def test_a_state_of_between_is_not_replayed(story: Story) -> None:
         assert story.told(client, 78) == [78]
 
 
+def test_a_state_of_between_is_not_sent_to_who_subscribes_without_a_snapshot(story: Story) -> None:
+    with peer(story.server.port, token=story.token) as client:
+        story.take()
+        story.write(77)
+
+        def subscribe() -> None:
+            story.write(78)
+            story.give()
+            client.call("subscribe", "book", channel="mine")
+
+        story.step("loaded", subscribe)
+        publish_due(story.relay)
+        assert story.told(client, 78) == [78]
+
+
 def test_what_is_present_is_sent_although_it_was_published_in_between(story: Story) -> None:
     with peer(story.server.port, token=story.token) as client:
         client.subscribe("book")
