@@ -259,7 +259,7 @@ def test_a_state_of_between_is_not_sent_to_who_subscribes_without_a_snapshot(sto
             story.give()
             client.call("subscribe", "book", channel="mine")
 
-        story.step("loaded", subscribe)
+        story.step("published-half", subscribe)
         publish_due(story.relay)
         assert story.told(client, 78) == [78]
 
