@@ -22,13 +22,20 @@ class Waker:
     def __init__(self, url: str, channel: str) -> None:
         self._client = _client(url)
         self._channel = channel
+        # A client that is closed under whoever sends fails with whatever it stumbles over.
+        self._lock = threading.Lock()
+        self._closed = False
 
     def wake(self) -> None:
-        with contextlib.suppress(redis.RedisError, OSError):
-            self._client.publish(self._channel, "")
+        with self._lock, contextlib.suppress(redis.RedisError, OSError):
+            if not self._closed:
+                self._client.publish(self._channel, "")
 
     def close(self) -> None:
-        self._client.close()
+        """Waits for a hint that is under way."""
+        with self._lock:
+            self._closed = True
+            self._client.close()
 
 
 def listen(url: str, channel: str, callback: Callable[[], None], closing: threading.Event) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import redis
 
 from realtime.bus import Renewed
 from realtime.bus_redis import RedisBus
+from realtime.bus_redis_wake import Waker
 from realtime.errors import BusUnavailable
 from tests import services
 
@@ -263,6 +265,27 @@ def test_a_redis_that_does_not_know_the_script_or_is_away_while_something_is_tol
         await bus.tell(publication("1", 3))
 
     run(scenario())
+
+
+def test_a_hint_under_way_is_waited_for_before_its_connection_is_closed(server: services.Redis) -> None:
+    waker = Waker(server.url, "hints")
+    waker.wake()
+    server.process.send_signal(signal.SIGSTOP)
+    ended: list[str] = []
+
+    def hint() -> None:
+        waker.wake()
+        ended.append("hint")
+
+    thread = threading.Thread(target=hint)
+    thread.start()
+    thread.join(0.1)
+    waker.close()
+    ended.append("close")
+    thread.join()
+    server.process.send_signal(signal.SIGCONT)
+    assert ended == ["hint", "close"]
+    waker.wake()
 
 
 def test_evicting_keys_is_a_problem_for_the_operator(server: services.Redis, bus: RedisBus) -> None:
