@@ -7,7 +7,7 @@ import os
 import random
 import sys
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 
@@ -15,12 +15,16 @@ def call(verb: str, route: str = "device", **args: object) -> str:
     return json.dumps({"verb": verb, "route": route, "args": args})
 
 
+async def say(socket: ClientConnection, *texts: str) -> None:
+    with contextlib.suppress(ConnectionClosed):  # who was closed at once may still read why
+        for text in texts:
+            await socket.send(text)
+
+
 async def lamp(url: str, token: str, uid: str) -> str | None:
     state, subscribe = {"on": False}, call("subscribe", channel="me", uid=uid, _snapshot=True)
     async for socket in connect(url, additional_headers={"Authorization": f"Bearer {token}"}):
-        with contextlib.suppress(ConnectionClosed):  # who is closed may still read why
-            await socket.send(call("visible", "session", visible=False))  # a heartbeat every 25 s is enough
-            await socket.send(subscribe)
+        await say(socket, call("visible", "session", visible=False), subscribe)  # a heartbeat every 25 s is enough
         said = ""
         with contextlib.suppress(ConnectionClosed):
             async for text in socket:

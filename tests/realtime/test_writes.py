@@ -81,6 +81,9 @@ def test_refused_writes_are_tried_until_one_goes_through_and_leave_nothing_behin
         with pytest.raises(DatabaseError) as caught:
             for number in range(100):  # the room that deleted rows left is used up first
                 Journal.objects.create(**ROW, key=str(number))
+        with pytest.raises(DatabaseError):
+            for number in range(100, 200):  # and what was too little for one of these
+                Journal.objects.create(**ROW | {"payload": "x" * 2_000}, key=str(number))
         assert writes.note(caught.value)
         assert writes.look()
         assert writes.look()
