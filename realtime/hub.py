@@ -60,6 +60,7 @@ class Hub:
         if subscription.joined:
             self.flush()
             self._snapshots.snapshot(subscription, objects, revisions, position, recovered)
+            self._wait_with_others(subscription)
 
     def live(
         self,
@@ -75,6 +76,7 @@ class Hub:
         if subscription.joined:
             self.flush()
             self._snapshots.live(subscription, data, position, objects, revisions or {})
+            self._wait_with_others(subscription)
         return self._healthy(subscription)
 
     def replay(self, subscription: Subscription, missed: Iterable[tuple[int, Item]], position: Position) -> bool:
@@ -85,7 +87,10 @@ class Hub:
         if not subscription.joined:
             return True
         self.flush()
-        return self._snapshots.replay(subscription, missed, position)
+        done = self._snapshots.replay(subscription, missed, position)
+        if done:
+            self._wait_with_others(subscription)
+        return done
 
     def leave(self, subscription: Subscription) -> None:
         """Nothing of its channels is sent to it any more; what was published before still is."""
@@ -304,6 +309,12 @@ class Hub:
                 if unsettled:
                     self._snapshots.check(member)
         return Verdict.SEND in verdicts and Verdict.BLOCK not in verdicts
+
+    def _wait_with_others(self, subscription: Subscription) -> None:
+        """A frame of a channel is for all that its client has of it: while one is suspended, none gets anything."""
+        for channel in self._channels.of(subscription):
+            if any(other.suspended is not None for other in channel.of(subscription.connection)):
+                self.suspend(subscription)
 
     def _lose(self, subscription: Subscription) -> bool:
         """Note that the subscription can no longer be continued; True if it must be dealt with now."""

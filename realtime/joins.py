@@ -238,6 +238,12 @@ class Subscription:
             elif item.key in self.held and self.held[item.key][0] == offset:
                 del self.held[item.key]
                 self.came(item)
+                if item.key in self.pending:
+                    # The rest of a snapshot must not show anything older.
+                    if self.wants(item):
+                        self.pending[item.key] = text_of(item.data)
+                    else:
+                        del self.pending[item.key]
 
     def take_part(self, at_most: int) -> list[tuple[str, str]]:
         """The next objects, at least one if there is any, of together at most so many characters."""

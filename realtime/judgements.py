@@ -134,7 +134,12 @@ class Judgements:
         subscriptions = asked.connection.subscriptions
         current = [one for one in asked.subscriptions if subscriptions.get(one.local) is one]
         self._expel(asked.connection, [one for one in current if one not in held])
-        self._healing.heal([one for one in current if one in held and not self._hub.resume(one)])
+        staying = [one for one in current if one in held]
+        # Those that joined meanwhile, by these same rights, and waited for others of their channel.
+        staying += [
+            one for one in subscriptions.values() if one.suspended is not None and one not in asked.subscriptions
+        ]
+        self._healing.heal([one for one in staying if not self._hub.resume(one)])
 
     def _concerned(self, connection: Connection) -> list[Subscription]:
         """All but those that are joining: these compare the number of the rights themselves, before they reply."""

@@ -302,7 +302,7 @@ class Snapshots:
         be sent it again."""
         for channel in self._channels.of(subscription):
             for other in channel.of(subscription.connection):
-                if other.suspended is State.LIVE:
+                if other.suspended is not None:
                     other.spare(sent)
 
     def _overtaken(self, subscription: Subscription, item: Change | Event) -> bool:

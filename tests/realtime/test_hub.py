@@ -515,12 +515,13 @@ def test_a_suspended_subscription_is_not_made_to_go_back_by_another(hub: FakeHub
     first = follow(hub, client, local="first")
     hub.snapshot(first, [lamp(17, 6)], {"17": (6, True)}, AT)
     hub.suspend(first)
-    live(hub, client, local="second")
+    second = live(hub, client, local="second")
     hub.publish(device(17, 5), 11)
     hub.run()
     hub.publish(device(17, 6), 12)
-    hub.resume(first)
-    hub.run()
+    for subscription in (first, second):
+        hub.resume(subscription)
+        hub.run()
 
     assert {frame["data"]["revision"] for frame in client.frames() if frame["type"] == "change"} == {6}
 
@@ -836,6 +837,44 @@ def test_what_only_one_of_a_channel_held_is_sent_for_it(hub: FakeHub) -> None:
     hub.resume(first)
     hub.run()
     assert actions(client) == [("updated", 3), ("updated", 1), ("updated", 2)]
+
+
+def test_who_joins_while_another_of_its_channel_is_suspended_waits_with_it(hub: FakeHub) -> None:
+    client = FakeClient()
+    first = live(hub, client, at(3), "first")
+    hub.suspend(first)
+    hub.publish(device(1, 2), 11)
+    second = live(hub, client, at(3), "second")
+    hub.publish(device(2, 3), 12)
+    hub.run()
+    assert client.frames() == []
+    for subscription in (first, second):
+        hub.resume(subscription)
+        hub.run()
+    hub.publish(device(3, 4), 13)
+    hub.run()
+    assert actions(client) == [("updated", 1), ("updated", 2), ("updated", 3)]
+    assert first.settled and second.settled
+
+
+def test_the_rest_of_a_snapshot_is_not_older_than_what_another_of_its_channel_was_sent() -> None:
+    hub = FakeHub(Limits(part_bytes=10))
+    client = FakeClient()
+    first = live(hub, client, EVERYTHING, "first")
+    second = follow(hub, client, EVERYTHING, "second")
+    hub.snapshot(second, [lamp(key) for key in range(1, 7)], {}, AT)
+    for subscription in (first, second):
+        hub.suspend(subscription)
+    for key, offset in ((1, 11), (5, 12), (6, 13)):
+        hub.publish(device(key, 9, None if key == 6 else 3), offset)
+    for subscription in (first, second):
+        hub.resume(subscription)
+        hub.run()
+    frames = client.frames()
+    rows = [row for frame in frames if frame["type"] == "reply" for row in frame["data"]]
+    changes = [(frame["action"], frame["data"]["id"]) for frame in frames if frame["type"] == "change"]
+    assert changes == [("updated", 1), ("updated", 5), ("deleted", 6)]
+    assert [(row["id"], row["revision"]) for row in rows] == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 9)]
 
 
 def test_what_one_of_a_channel_had_seen_is_sent_to_the_other(hub: FakeHub) -> None:
