@@ -49,5 +49,9 @@ if __name__ == "__main__":
     for message in reader.listen():
         if message["type"] == "pmessage":
             data = frame(message["data"])
-            for sock in rooms.get(message["channel"].decode()[5:], ()):
-                sock.send(data)
+            room = rooms.get(message["channel"].decode()[5:], [])
+            for sock in tuple(room):
+                try:
+                    sock.send(data)
+                except OSError:  # those of the measurement before this one
+                    room.remove(sock)
