@@ -25,7 +25,7 @@ from realtime.errors import CloseCode, LoginRequired
 from realtime.frames import Transport
 from realtime.origin import host_allowed, origin_allowed
 from realtime.settings import settings
-from realtime.shell import Shell
+from realtime.shell import Shell, believed
 from realtime.transport import Events, Socket, taken_over
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class SocketHandler(Handler):
         elif (refusal := process.clients.add(connection, identity)) is not None:
             connection.refuse(refusal)
         elif process.clients.judgements == self.judgements:
-            shell.read(self.judgements, self.began)
+            shell.read(self.judgements, believed(self.began))
             shell.known_until = process.clock() + settings.IDENTITY_SECONDS
         socket.serve(received)
 

@@ -24,6 +24,7 @@ from realtime.healing import Healing
 from realtime.hub import Hub
 from realtime.judgements import Judgements
 from realtime.settings import settings
+from realtime.shell import believed
 
 logger = logging.getLogger("realtime.kicks")
 
@@ -104,7 +105,7 @@ class Kicks:
         asking = self._calls.judges.submit(sessions.holding, identities)
         async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await asyncio.wrap_future(asking)
-        held = {identity: identity for identity in answer}
+        held, until = {identity: identity for identity in answer}, believed(began)
         for connection in asked:
             if connection.closed is None and connection.identity in identities:
                 fresh = held.get(connection.identity)
@@ -112,7 +113,7 @@ class Kicks:
                     self._kick(connection)
                 else:
                     connection.identity, connection.user = fresh, fresh.user
-                    connection.shell.read(judgements, began)
+                    connection.shell.read(judgements, until)
 
     def _kick(self, connection: Connection) -> None:
         logger.info("%s: its %s has ended", connection.id, connection.identity.kind)

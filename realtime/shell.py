@@ -45,11 +45,10 @@ class Shell:
     def known(self) -> bool:
         return self.rights == 0 and self._process.clock() < self.known_until
 
-    def read(self, judgements: int, began: float) -> None:
-        """Its user was read, not before `began`, when so many judgements had been asked for."""
+    def read(self, judgements: int, until: float) -> None:
+        """Its user was read when so many judgements had been asked for, and may be believed until then."""
         self.read_before = judgements
-        # One look at all identities may be late by as much as it takes; without the next one nothing is certain.
-        self.read_until = began + 2 * settings.IDENTITY_SECONDS
+        self.read_until = until
 
     def read_since(self, judgements: int) -> bool:
         """Whether its user was read after the last of so many judgements had been asked for, and not too long ago."""
@@ -88,3 +87,9 @@ class Shell:
     def _waited(self) -> None:
         self._pause = None
         self.pace()
+
+
+def believed(began: float) -> float:
+    """Until when users that were read from `began` on may be believed: one look at all identities may be late by as
+    much as it takes; without the next one nothing is certain."""
+    return began + 2 * settings.IDENTITY_SECONDS
