@@ -61,6 +61,12 @@ class Served:
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(LIMIT)
 
+    def only(self) -> Any:
+        """The one client's connection. The client is told of its handshake a moment before the server counts it in."""
+        until(lambda: len(self.process.clients) == 1, "the only connection")
+        (connection,) = self.process.clients
+        return connection
+
     def end(self) -> None:
         with contextlib.suppress(RuntimeError):  # it has ended
             self.loop.call_soon_threadsafe(self.stop.set)

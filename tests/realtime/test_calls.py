@@ -329,7 +329,7 @@ def test_of_who_calls_faster_than_is_answered_only_so_many_calls_are_kept(
     with served() as server, peer(server.port, token=staff()) as client:
         names = [client.send("ping", "room")]
         names += [client.send("echo", "room", text="x" * 10_000) for _ in range(60)]
-        (connection,) = server.process.clients
+        connection = server.only()
         until(lambda: connection.shell.socket.paused)
         # Those of the piece that was being read come on top.
         assert connection.waiting_calls <= 5 + 3

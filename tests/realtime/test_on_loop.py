@@ -206,7 +206,7 @@ def test_a_caller_who_was_read_too_long_ago_is_read_anew(
 ) -> None:
     answer_with(monkeypatch, whoami)
     with peer(server.port, token=token_of(person(first_name="Ada"))) as client:
-        (connection,) = server.process.clients
+        connection = server.only()
         server.on_loop(lambda: connection.shell.read(server.process.clients.judgements, -1000.0))
         assert client.call("ping", "room")["data"][0] == "Ada"
         assert reads
@@ -222,7 +222,7 @@ def test_whose_user_may_no_longer_act_is_closed(server: Served, monkeypatch: pyt
     answer_with(monkeypatch, whoami)
     user = person()
     with peer(server.port, token=token_of(user)) as client:
-        (connection,) = server.process.clients
+        connection = server.only()
         server.on_loop(lambda: setattr(connection.shell, "read_before", -1))
         user.is_active = False
         user.save()
