@@ -16,8 +16,10 @@ from realtime.shell import Shell
 
 logger = logging.getLogger("realtime.clients")
 
-# How exact heartbeats, pings and deadlines are; one look at everybody costs some 0.3 µs each.
+# How exact heartbeats, pings and deadlines are.
 TICK_SECONDS = 1.0
+# Looked at in one go, pings and heartbeats included: for ten thousand at once, changes waited up to 70 ms each second.
+PIECE = 200
 # How connections end on a good day: the rest is for the operator to see.
 _ORDINARY = (1000, 1001, 1005, 1006, CloseCode.IDENTITY)
 # For how many times the grace an answered ping is believed: longer than a client takes to come back.
@@ -139,25 +141,32 @@ class Clients:
             logger.warning("%d connections did not say goodbye", len(self))
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         while True:
-            await asyncio.sleep(TICK_SECONDS)
-            try:
-                self.look()
-            except Exception:
-                logger.exception("looking after the connections failed")
+            everybody = list(self._all.values())
+            pieces = [everybody[first : first + PIECE] for first in range(0, len(everybody), PIECE)] or [[]]
+            for number, piece in enumerate(pieces, 1):
+                await asyncio.sleep(begun + TICK_SECONDS * number / len(pieces) - loop.time())
+                try:
+                    self.look(piece)
+                except Exception:
+                    logger.exception("looking after the connections failed")
+            # After a loop that stood still, what it missed is not made up for.
+            begun = max(begun + TICK_SECONDS, loop.time() - TICK_SECONDS)
 
-    def look(self) -> None:
-        """One look at everybody: who is silent, who is nobody, whose heartbeat is due."""
+    def look(self, at: Iterable[Connection]) -> None:
+        """One look at these: who is silent, who is nobody, whose heartbeat is due."""
         now = self.clock()
         pong, half = settings.PONG_SECONDS, TICK_SECONDS / 2
         often, seldom = settings.HEARTBEAT_SECONDS - half, settings.HEARTBEAT_HIDDEN_SECONDS - half
         seldom_told = settings.POSITION_SECONDS - half
         beats: list[Connection] = []
         positions: list[Connection] = []
-        for connection in list(self._all.values()):
+        for connection in at:
             shell: Shell = connection.shell
             socket = shell.socket
-            if connection.closed is not None:
+            if connection.closed is not None or connection.id not in self._all:
                 continue
             if now - socket.heard > pong and not socket.paused:
                 connection.shut(CloseCode.NO_PONG)

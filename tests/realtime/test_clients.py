@@ -90,7 +90,7 @@ def test_the_hidden_are_beaten_for_seldom(server: Served) -> None:
             connection.shell.beat_at -= seconds
             connection.shell.socket.spoke = spoke
             before = connection.shell.beat_at
-            server.process.clients.look()
+            server.process.clients.look([connection])
             return float(connection.shell.beat_at - before)
 
         assert server.on_loop(lambda: due(20)) == 0
