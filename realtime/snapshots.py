@@ -178,7 +178,9 @@ class Snapshots:
             del newer[change.key]
             if not newer:
                 self._unburden(change.stream)
-        awaiting = self._awaiting.get(change.stream, {})
+        awaiting = self._awaiting.get(change.stream)
+        if not awaiting:
+            return
         for subscription in list(awaiting):
             subscription.came(change)
             if not subscription.seen:

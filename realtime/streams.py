@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from .change import Change, Control, Event
@@ -27,11 +27,8 @@ class Taken(Enum):
     NEW_EPOCH = "new_epoch"
 
 
-@dataclass(slots=True)
-class _Kept:
-    item: Item
-    size: int
-    at: float
+# Its size, and when it was taken: there is one for every change, and any class would take ten times as long to make.
+_Kept = tuple[Item, int, float]
 
 
 class Stream:
@@ -63,7 +60,7 @@ class Stream:
             return Taken.GAP
         self.offset = offset
         now = self._clock()
-        self._kept.append(_Kept(item, size, now))
+        self._kept.append((item, size, now))
         self._bytes += size
         if isinstance(item, Change):
             self._revisions[item.key] = item.revision
@@ -103,8 +100,7 @@ class Stream:
         found: list[tuple[int, Item]] = []
         newest: dict[str, int] = {}
         # From the newest back: what a client missed is at the end, and usually short.
-        for age, kept in zip(range(self.offset - offset), reversed(self._kept), strict=False):
-            item = kept.item
+        for age, (item, _, _) in zip(range(self.offset - offset), reversed(self._kept), strict=False):
             if not isinstance(item, Change):
                 found.append((self.offset - age, item))
             elif item.key in newest:
@@ -120,12 +116,12 @@ class Stream:
         kept, limits = self._kept, self._limits
         oldest = now - limits.history_seconds
         while kept and (
-            len(kept) > limits.history_changes or self._bytes > limits.history_bytes or kept[0].at < oldest
+            len(kept) > limits.history_changes or self._bytes > limits.history_bytes or kept[0][2] < oldest
         ):
-            old = kept.popleft()
-            self._bytes -= old.size
-            if isinstance(old.item, Change) and self._revisions.get(old.item.key) == old.item.revision:
-                del self._revisions[old.item.key]
+            item, size, _ = kept.popleft()
+            self._bytes -= size
+            if isinstance(item, Change) and self._revisions.get(item.key) == item.revision:
+                del self._revisions[item.key]
 
 
 def _united(older: Change, newer: Item) -> Change:
