@@ -19,7 +19,7 @@ from tests.services import free_port
 
 CLIENTS = 5000
 QUICK_CLIENTS = 500
-LIMIT = 60.0
+LIMIT = 180.0
 GRANDE = "postgresql+redis"
 ONE = "postgresql+redis-one"
 SMALL = "sqlite+memory"
