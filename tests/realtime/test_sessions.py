@@ -107,7 +107,7 @@ def test_a_token_is_its_user_until_it_is_revoked_or_ends() -> None:
 def test_no_token_is_kept_or_shown() -> None:
     row, text = tokens.create(person(), "script")
     identity = sessions.from_token(text)
-    secret = text.rpartition("_")[2]
+    secret = text.split("_", 2)[2]  # which may hold an underscore itself
     assert secret not in repr(identity)
     assert all(secret not in str(value) for value in type(row).objects.values()[0].values())
 
