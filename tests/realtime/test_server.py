@@ -146,7 +146,7 @@ def test_neither_tokens_nor_cookies_stand_in_the_log_at_any_level(shelf: Shelf) 
                 urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=LIMIT).close()
         server.signal(signal.SIGTERM)
         assert "DEBUG" in server.log
-        for secret in (token, token.rpartition("_")[2], session, "planted-text", "planted-value"):
+        for secret in (token, token.split("_", 2)[2], session, "planted-text", "planted-value"):
             assert secret not in server.log
 
 

@@ -148,7 +148,7 @@ def test_50_no_secret_and_nothing_that_people_say_stands_in_any_log(guarded: ser
             REDIS_PASSWORD,
             DATABASE_PASSWORD,
             token,
-            token.rpartition("_")[2],
+            token.split("_", 2)[2],
             other,
             session,
             *cookies,
