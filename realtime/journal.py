@@ -163,10 +163,14 @@ def renew_identity(using: str = "default") -> str:
     from realtime.models import DatabaseIdentity
 
     fresh = secrets.token_hex(16)
-    rows = DatabaseIdentity.objects.using(using)
-    with transaction.atomic(using=using):
-        if not rows.filter(pk=1).update(identity=fresh):
-            rows.create(pk=1, identity=fresh)
+    # In one statement that needs the table's key: `pg_restore` fills tables before it makes their keys, and a row that
+    # a running server put beside the dump's would make it fail.
+    DatabaseIdentity.objects.using(using).bulk_create(
+        [DatabaseIdentity(pk=1, identity=fresh)],
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=["identity"],
+    )
     return fresh
 
 

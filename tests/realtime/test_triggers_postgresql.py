@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from realtime import journal, triggers
-from realtime.models import Journal
+from realtime.models import DatabaseIdentity, Journal
 from tests.app.models import Kinds, Named, Place, Thing
 from tests.realtime.journal_base import POSTGRESQL, due, due_of, publish_all
 
@@ -262,3 +262,22 @@ def test_a_state_too_large_for_an_index_is_kept() -> None:
     (due_row,) = journal.read()
     assert due_row.before[0] is not None
     assert due_row.before[0]["text"] == text
+
+
+# A dump that is being loaded: rows come before keys, and the server runs meanwhile
+
+
+def test_nobody_gives_an_identity_to_a_database_that_is_being_restored() -> None:
+    run(
+        "ALTER TABLE realtime_databaseidentity DROP CONSTRAINT realtime_databaseidentity_pkey",
+        "DELETE FROM realtime_databaseidentity",
+    )
+    try:
+        with pytest.raises(ProgrammingError):
+            journal.identity()
+        assert not DatabaseIdentity.objects.exists()
+        run("INSERT INTO realtime_databaseidentity VALUES (1, 'of the dump', 0, '')")
+        journal.identity()
+    finally:
+        run("ALTER TABLE realtime_databaseidentity ADD PRIMARY KEY (id)")
+    assert DatabaseIdentity.objects.get().identity == "of the dump"
