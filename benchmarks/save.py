@@ -33,23 +33,31 @@ class Save(Scenario):
     @contextlib.contextmanager
     def open(self, servers: Sequence[str], quick: bool) -> Iterator[Measure]:
         with ExitStack() as stack:
-            ports: dict[str, tuple[dict[str, str], int]] = {}
+            places: dict[str, dict[str, str]] = {}
             for server in servers:
                 grown = server == DATABASES[1]
                 env, key = stack.enter_context(surroundings(postgres=grown, redis=grown))
                 place.manage(env, "demo", "--devices", str(DEVICES))
-                at = place.marshlight(env, "--no-services", cores=SERVER_CORES)
-                ports[server] = ({**env, "BENCHMARK_TOKEN": key}, stack.enter_context(at)[1])
+                places[server] = {**env, "BENCHMARK_TOKEN": key}
 
             def ask(server: str) -> Figures:
-                env, port = ports[server]
-                words = [str(port), "30", "1"] if quick else [str(port), "150", "3"]
-                command = [sys.executable, "-m", "benchmarks.saver", *words]
-                with machine.on(machine.LOAD_CORES):
-                    done = subprocess.run(
-                        command, cwd=place.ROOT, env=env, stdout=subprocess.PIPE, check=True, timeout=LIMIT
-                    )
-                found: Figures = json.loads(done.stdout)
-                return found
+                env = places[server]
+                # One server at a time: a relay that has nothing to do glances at its database a hundred times a second.
+                with place.marshlight(env, "--no-services", cores=SERVER_CORES) as (_, port):
+                    return saver(env, str(port), *(("30", "1") if quick else ("150", "3")))
 
             yield ask
+
+
+def saver(env: dict[str, str], *words: str) -> Figures:
+    with machine.on(machine.LOAD_CORES):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.saver", *words],
+            cwd=place.ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=LIMIT,
+        )
+    found: Figures = json.loads(done.stdout)
+    return found

@@ -164,7 +164,8 @@ class Loader:
     def _serialise(self, load: Load, one: PublishedModel, rows: list[Row]) -> None:
         """All or nothing: what an exception leaves behind in `load` is nothing."""
         queryset = one.serializer.get_queryset().using(self._using).filter(pk__in=[row.pk for row in rows])
-        found = {instance.pk: instance for instance in queryset}
+        # In no order: it would take Django as long to write it down as the rest of the statement.
+        found = {instance.pk: instance for instance in queryset.order_by()}
         publications: list[Publication] = []
         failing: list[tuple[Row, Exception]] = []
         done: list[Row] = []

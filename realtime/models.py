@@ -48,9 +48,10 @@ class Journal(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["kind", "label", "key"], name="realtime_journal_key"),)
-        # Partial: of all that was published in the last minutes the relay's poll must see nothing.
+        # Partial: of all that was published in the last minutes the relay's poll and its looks must see nothing.
         indexes = (
             models.Index(fields=["revision"], condition=Q(dirty=True, failed=False), name="realtime_journal_due"),
+            models.Index(fields=["label"], condition=Q(dirty=True, failed=True), name="realtime_journal_failed"),
         )
 
     def __str__(self) -> str:
