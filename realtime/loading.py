@@ -24,6 +24,7 @@ from realtime.controls import Judge
 from realtime.fields import publish_value
 from realtime.journal import Row
 from realtime.models import PublishedModel, published
+from realtime.prepared import Prepared
 
 logger = logging.getLogger("realtime.relay")
 
@@ -68,6 +69,7 @@ class Loader:
         self._shows = registry.shows()
         self._judge = Judge()
         self._troubles: Counter[str] = Counter()
+        self._prepared: dict[str, Prepared] = defaultdict(Prepared)
 
     @property
     def streams(self) -> list[str]:
@@ -163,9 +165,7 @@ class Loader:
 
     def _serialise(self, load: Load, one: PublishedModel, rows: list[Row]) -> None:
         """All or nothing: what an exception leaves behind in `load` is nothing."""
-        queryset = one.serializer.get_queryset().using(self._using).filter(pk__in=[row.pk for row in rows])
-        # In no order: it would take Django as long to write it down as the rest of the statement.
-        found = {instance.pk: instance for instance in queryset.order_by()}
+        found = {instance.pk: instance for instance in self._find(one, [row.pk for row in rows])}
         publications: list[Publication] = []
         failing: list[tuple[Row, Exception]] = []
         done: list[Row] = []
@@ -182,6 +182,13 @@ class Loader:
         load.publications += publications
         load.failing += failing
         load.done += done
+
+    def _find(self, one: PublishedModel, keys: list[Any]) -> Iterable[Model]:
+        queryset = one.serializer.get_queryset().using(self._using)
+        if len(keys) == 1:
+            return self._prepared[one.label].find(queryset, keys[0])
+        # In no order: it would take Django as long to write it down as the rest of the statement.
+        return queryset.filter(pk__in=keys).order_by()
 
     def _change(self, one: PublishedModel, row: Row, instance: Model | None) -> Change | None:
         """None if there is nothing to tell: it never was, and is not."""
