@@ -25,8 +25,8 @@ def roles(user: Any) -> dict[int, str]:
     if user is None or not user.is_active or user.pk is None:
         return {}
     if not hasattr(user, "_roles"):
-        rows = Membership.objects.filter(user_id=user.pk).order_by("location")
-        user._roles = dict(rows.values_list("location", "role"))
+        rows = Membership.objects.filter(user_id=user.pk).values_list("location_id", "role")
+        user._roles = dict(sorted(rows))
     found: dict[int, str] = user._roles
     return found
 

@@ -93,7 +93,8 @@ class Filter:
 
     def narrowed(self, conditions: Iterable[Condition]) -> Filter:
         """What passes this filter and all of these conditions."""
-        return self.either([tuple(conditions)])
+        more = tuple(conditions)
+        return self.either([more]) if more else self
 
     def either(self, contexts: Iterable[Iterable[Condition]]) -> Filter:
         """What passes this filter and at least one of these contexts; no context at all lets nothing pass.

@@ -131,7 +131,10 @@ class ModelSerializer:
     def get_object_map(
         cls, include_serializers: object = None, ignore_serializers: object = None
     ) -> list[dict[str, Any]]:
-        return object_map.get_object_map(cls)
+        found: list[dict[str, Any]] | None = cls.__dict__.get("_object_map")
+        if found is None:
+            found = cls._object_map = object_map.get_object_map(cls)  # type: ignore[attr-defined]
+        return [dict(entry) for entry in found]  # every subscription asks, and may change its own
 
     @classmethod
     def get_related_serializers(cls) -> list[tuple[type[ModelSerializer], str]]:

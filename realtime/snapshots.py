@@ -65,12 +65,16 @@ class Snapshots:
 
     def replay(self, subscription: Subscription, missed: Iterable[tuple[int, Item]], position: Position) -> bool:
         self._take_care(subscription)
+        ahead = self._ahead(subscription)
         told = [
             (offset, item)
             for offset, item in missed
-            if isinstance(item, Change | Event)
-            and not self._overtaken(subscription, item)
-            and not (isinstance(item, Change) and subscription.wants(item) and subscription.outdated(item))
+            if isinstance(item, Event)
+            or (
+                isinstance(item, Change)
+                and not any(other.overtook(item) for other in ahead)
+                and not (subscription.outdated(item) and subscription.wants(item))
+            )
         ]
         frames = [
             (key, subscription.connection.transport.encode(text))
@@ -289,10 +293,11 @@ class Snapshots:
     def _catch_up(self, subscription: Subscription) -> None:
         """Send what was held back, in order."""
         sent = []
+        ahead = self._ahead(subscription)
         for offset, item in subscription.let_go():
             if isinstance(item, Change) and subscription.judge(item, subscription.wants(item)) is not Verdict.SEND:
                 continue
-            if self._overtaken(subscription, item):
+            if isinstance(item, Change) and any(other.overtook(item) for other in ahead):
                 continue
             for key, text in subscription.frames(offset, item):
                 self._put(subscription, text, key)
@@ -307,15 +312,15 @@ class Snapshots:
                 if other.suspended is not None:
                     other.spare(sent)
 
-    def _overtaken(self, subscription: Subscription, item: Change | Event) -> bool:
-        """Whether another subscription of the client has shown something newer: a frame of a channel is for all that
-        the client has of it. What this one is kept from comes to it with that newer state."""
-        return isinstance(item, Change) and any(
-            other.overtook(item)
+    def _ahead(self, subscription: Subscription) -> list[Subscription]:
+        """Other subscriptions of the client to its channels that have shown what is not published yet: a frame of a
+        channel is for all that the client has of it. What this one is kept from comes to it with that newer state."""
+        return [
+            other
             for channel in self._channels.of(subscription)
             for other in channel.of(subscription.connection)
-            if other is not subscription
-        )
+            if other is not subscription and other.seen
+        ]
 
     def _release(self, subscription: Subscription) -> None:
         subscription.state = State.LIVE
