@@ -92,7 +92,11 @@ class Grown:
         return bool(self.ask("SELECT is_on FROM devices_device WHERE name = %s", PROBE))
 
     def wanted(self) -> Any:
-        return self.ask("SELECT desired->'on' FROM devices_device WHERE name = %s", PROBE)
+        """What was wished and has not been obeyed; None: nothing. What is obeyed may stand as desired before a wish."""
+        return self.ask(
+            "SELECT CASE WHEN pending->'values' IS NOT NULL THEN desired->'on' END FROM devices_device WHERE name = %s",
+            PROBE,
+        )
 
     def report(self, on: bool) -> None:
         """As the device would, if it were connected to another server."""
